@@ -66,7 +66,7 @@ def fetch(
     `RERANK_BRIDGE_MAVEN_URL` in `environ` names a mirror to use instead of the public repository.
     Raises DownloadFailed, DigestMismatch, DiskFull, CacheUnusable, MissingExtra.
     """
-    missing = [artifact for artifact in artifacts if not _is_stored(artifact, store, report)]
+    missing = [artifact for artifact in dict.fromkeys(artifacts) if not _is_stored(artifact, store, report)]
     if missing:
         total = sum(artifact.size for artifact in missing)
         account.make_folder(store)
@@ -181,8 +181,8 @@ def _download_once(artifact: Artifact, store: Path, source: _Source) -> None:
         staged.unlink()
         raise errors.DigestMismatch(
             f"{artifact.filename} ({artifact.coordinate}) is not the file that the lock names: sha256 {found}, "
-            f"expected {artifact.sha256} ({size} bytes, expected {artifact.size}). It was deleted; if this happens again, "
-            "a proxy or mirror on the way is changing downloads"
+            f"expected {artifact.sha256} ({size} bytes, expected {artifact.size}). It was deleted; should it happen "
+            "again, a proxy or mirror on the way is changing downloads"
         )
     with cache.disk_errors(store):
         path = artifact.path(store)

@@ -37,18 +37,18 @@ class Elasticsearch:
 
     def __init__(self) -> None:
         self._lock = distribution.load_lock(LOCK)
-        self._places = {artifacts.from_lock(jar): str(jar["to"]) for jar in self._lock["jars"]}
+        self._places = [(artifacts.from_lock(jar), str(jar["to"])) for jar in self._lock["jars"]]
         self._compiler = artifacts.from_lock(self._lock["compiler"])
         self.version = str(self._lock["version"])
         self.title = f"Elasticsearch {self.version}"
-        self.artifacts = [*self._places, self._compiler]
+        self.artifacts = [*(artifact for artifact, _ in self._places), self._compiler]
         sources = [distribution.package_file("java", name) for name in (NODE, PLUGIN)]
         made_of = [json.dumps(self._lock, sort_keys=True).encode(), DESCRIPTOR.encode(), *sources]
         self.recipe = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:8]
 
     def assemble(self, home: Path, tools: Tools) -> None:
         """Lay out lib/ and modules/ and compile the two classes."""
-        for artifact, place in self._places.items():
+        for artifact, place in self._places:
             distribution.link(tools.files[artifact], home / place)
         plugin = home / "modules" / "mini-root"
         plugin.mkdir()
@@ -86,16 +86,7 @@ class Elasticsearch:
         """Java with the flags of the server's own launcher that matter here."""
         return [
             str(java),
-            f"-Xms{heap_mb}m",
-            f"-Xmx{heap_mb}m",
-            "-XX:TieredStopAtLevel=1",
-            "-XX:+ExitOnOutOfMemoryError",
-            "--enable-native-access=ALL-UNNAMED",
-            "-Dio.netty.noUnsafe=true",
-            "-Dlog4j.shutdownHookEnabled=false",
-            "-Dlog4j2.disable.jmx=true",
-            f"-Djava.io.tmpdir={run.tmp}",
-            f"-XX:ErrorFile={run.logs}/hs_err.log",
+            *distribution.java_flags(run, heap_mb),
             f"-Des.path.home={home}",
             f"-Des.nativelibs.path={home}/native",
             "-Dorg.elasticsearch.nativeaccess.enableVectorLibrary=false",

@@ -79,10 +79,10 @@ def _tell(line: str) -> None:
 def _watch(child: subprocess.Popen[bytes], parent: int, wakeup: socket.socket) -> None:
     """Return when the child has ended, a signal asks for it, or the parent is gone."""
     while child.poll() is None:
-        ready, _, _ = select.select([0, wakeup], [], [], LOOK_EVERY_S)
+        ready, _, _ = select.select([0, wakeup.fileno()], [], [], LOOK_EVERY_S)
         if 0 in ready or os.getppid() != parent:
             return
-        if wakeup in ready and set(wakeup.recv(4096)) - {signal.SIGCHLD}:
+        if wakeup.fileno() in ready and set(wakeup.recv(4096)) - {signal.SIGCHLD}:
             return
 
 

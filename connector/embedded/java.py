@@ -35,7 +35,8 @@ def runtime(folder: Path, account: Account | None, report: Report) -> Path:
 
 def compile_into(classes: Path, source: Path, *, java: Path, compiler: Path, class_path: list[Path]) -> None:
     """Compile one source file with the batch compiler for Java, which needs no JDK. Raises EmbeddedError."""
-    command = [java, "-jar", compiler, "-21", "-nowarn", "-cp", ":".join(map(str, class_path)), "-d", classes, source]
+    jars = ":".join(map(str, class_path))
+    command = [str(part) for part in (java, "-jar", compiler, "-21", "-nowarn", "-cp", jars, "-d", classes, source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise errors.EmbeddedError(f"Could not compile {source.name}:\n{done.stdout}{done.stderr}")

@@ -25,7 +25,7 @@ PREFIX = "rerank-bridge-"
 
 @dataclass(frozen=True, kw_only=True)
 class RunFolder:
-    """Where one server works. `data`, `logs` and `tmp` belong to the account that it runs under."""
+    """Where one server works; the folders below belong to the account that it runs under."""
 
     path: Path
     #: file descriptor of the lock; a server's guard keeps it open too, so that it is held until the server is gone
@@ -124,9 +124,9 @@ def _locked(path: Path, patience: float) -> Iterator[int]:
 
 def _laid_out(path: Path, lock: int, account: Account | None) -> RunFolder:
     run = RunFolder(path=path, lock=lock)
-    accounts.make_folder(run.config)
-    shutil.rmtree(run.tmp, ignore_errors=True)
-    for folder in (run.data, run.logs, run.tmp):
+    for folder in (run.config, run.tmp):
+        shutil.rmtree(folder, ignore_errors=True)
+    for folder in (run.config, run.data, run.logs, run.tmp):
         accounts.make_folder(folder, account)
     run.output.unlink(missing_ok=True)
     return run

