@@ -1,6 +1,6 @@
 """Settings, as frozen values: what a policy says of an index, and what the process reads from its environment.
 
-Every default of the product stands in this file. Policies by index pattern (`rerank-bridge.toml`) are read by `connector.policies`.
+Every default of the product stands in this file. `connector.policies` reads `rerank-bridge.toml`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,58 @@
+"""Scoring as the main path sees it: a `Scorer` that answers before the deadline, whatever happens behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from connector.contract import env
+from connector.scoring.base import Embedder, Scored, Scorer
+from connector.settings import LOCAL_SCORES
+
+if TYPE_CHECKING:
+    from connector.contract.env import Urls
+    from connector.contract.keys import Hasher
+    from connector.scoring.celery_scorer import CeleryScorer
+
+__all__ = ["Embedder", "Scored", "Scorer", "connect"]
+
+#: Seconds a BLPOP may keep the reply connection silent before it counts as broken.
+_REPLY_SOCKET_TIMEOUT = 5.0
+
+
+@contextlib.asynccontextmanager
+async def connect(urls: Urls, hasher: Hasher, *, local_scores: int = LOCAL_SCORES) -> AsyncIterator[CeleryScorer]:
+    """A scorer for this event loop, and what runs beside it: the reply reader and the workers' directory.
+
+    Nothing is asked of the servers yet: they may come and go.
+    """
+    from connector.scoring.celery_scorer import CeleryScorer
+    from connector.scoring.directory import Directory
+    from connector.scoring.local import LocalScores
+    from connector.scoring.replies import Replies
+    from connector.scoring.sender import Sender
+
+    state, popping, cache = (
+        env.async_redis(url, socket_timeout=_REPLY_SOCKET_TIMEOUT) for url in (urls.state, urls.state, urls.cache)
+    )
+    directory, replies, sender = Directory(state), Replies(popping, uuid.uuid4().hex), Sender(urls.broker)
+    running = [asyncio.create_task(directory.run()), asyncio.create_task(replies.run())]
+    try:
+        yield CeleryScorer(
+            hasher=hasher,
+            cache=cache,
+            local=LocalScores(local_scores),
+            directory=directory,
+            replies=replies,
+            sender=sender,
+        )
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        sender.close()
+        for client in (state, popping, cache):
+            await client.aclose()

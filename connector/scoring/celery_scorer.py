@@ -1,0 +1,282 @@
+"""The scorer of production: stored scores first, then one Celery task with the misses, answered on a Redis list."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import redis
+
+from connector.contract import errors, keys, names, scores
+from connector.contract.errors import ModelFailed, NoWorker, QueueUnavailable, ScoringError, ScoringTimeout
+from connector.contract.wire import EmbedRequest, Reply, ScoreRequest
+from connector.scoring.base import Scored
+from connector.scoring.flights import Flight, Flights
+
+if TYPE_CHECKING:
+    import redis.asyncio
+
+    from connector.contract.heartbeats import Heartbeat
+    from connector.scoring.directory import Directory
+    from connector.scoring.local import LocalScores
+    from connector.scoring.replies import Replies
+    from connector.scoring.sender import Sender
+
+__all__ = ["CeleryScorer"]
+
+log = logging.getLogger(__name__)
+
+#: Seconds a reply is still welcome after its request's deadline: late scores serve the next search.
+_AFTERLIFE = 60.0
+#: Seconds between two looks at whether the workers that we wait for still live.
+_LOOK = 1.0
+
+
+class CeleryScorer:
+    """Implements `Scorer` and `Embedder`. Made by `connector.scoring.connect`."""
+
+    def __init__(
+        self,
+        *,
+        hasher: keys.Hasher,
+        cache: redis.asyncio.Redis,
+        local: LocalScores,
+        directory: Directory,
+        replies: Replies,
+        sender: Sender,
+    ) -> None:
+        self.directory = directory
+        self._hasher = hasher
+        self._cache = cache
+        self._local = local
+        self._replies = replies
+        self._sender = sender
+        self._flights = Flights()
+
+    async def score(
+        self,
+        *,
+        model: str,
+        query: str,
+        documents: Sequence[str],
+        deadline: float,
+        passages: str = "truncate",
+        lane: names.Lane = names.INTERACTIVE,
+    ) -> Scored:
+        """See `Scorer.score`."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(deadline - started):
+                worker = await self.directory.resolve(model)
+        except (TimeoutError, QueueUnavailable) as exc:
+            return _unscored(documents, _translated(exc))
+        if worker is None:
+            return _unscored(documents, NoWorker(f"no worker has ever announced the model {model!r}"))
+        key = keys.scores_key(worker.fingerprint, passages, self._hasher.query(query))
+        fields = [self._hasher.document(text) for text in documents]
+        known = await self._stored(key, fields, deadline)
+        cache_s = time.monotonic() - started
+        hits = sum(field in known for field in fields)
+        missing = {field: text for field, text in zip(fields, documents, strict=True) if field not in known}
+        failure: ScoringError | None = None
+        flights: list[Flight] = []
+        if missing:
+            request = _Request(worker, key, query, passages, lane, deadline)
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    flights = await self._fly(request, missing)
+                await self._land(flights, worker.fingerprint, deadline)
+            except TimeoutError:
+                failure = ScoringTimeout("the deadline passed while the task was being sent")
+            except ScoringError as exc:
+                failure = exc
+            known |= _arrived(flights, set(missing))
+        own = [flight.reply.result() for flight in flights if _has_result(flight)]
+        return Scored(
+            values=[known.get(field) for field in fields],
+            cache_hits=hits,
+            tasks=len(flights),
+            fingerprint=worker.fingerprint,
+            model=worker.model,
+            failure=failure,
+            cache_s=cache_s,
+            queue_s=max((reply.queue_s for reply in own), default=0.0),
+            score_s=max((reply.score_s for reply in own), default=0.0),
+        )
+
+    async def embed(
+        self, texts: Sequence[str], *, deadline: float, model: str = "embed", lane: names.Lane = names.INTERACTIVE
+    ) -> list[list[float]]:
+        """See `Embedder.embed`."""
+        try:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                worker = await self.directory.resolve(model)
+                if worker is None or not await self._alive(worker.fingerprint):
+                    raise NoWorker(
+                        f"no live worker embeds texts as {model!r}: start one with rerank-bridge worker --kind embed"
+                    )
+                request_id = uuid.uuid4().hex
+                request = EmbedRequest(
+                    id=request_id,
+                    reply_to=self._replies.key,
+                    fingerprint=worker.fingerprint,
+                    texts=tuple(texts),
+                    budget=deadline - time.monotonic(),
+                )
+                future = self._replies.expect(request_id)
+                try:
+                    queue = names.queue(worker.fingerprint, lane)
+                    await self._sender.send(names.EMBED_TASK, request.encode(), queue=queue)
+                    reply = await future
+                finally:
+                    future.cancel()
+        except TimeoutError as exc:
+            raise ScoringTimeout("the query's embedding did not come before the deadline") from exc
+        flat = _values(reply)
+        return [flat[i : i + reply.width] for i in range(0, len(flat), reply.width)]
+
+    async def _stored(self, key: str, fields: list[bytes], deadline: float) -> dict[bytes, float]:
+        """What is stored here and in Redis. A cache that is away is told in the log; then everything is scored."""
+        known = _known(fields, self._local.get(key, fields))
+        absent = [field for field in dict.fromkeys(fields) if field not in known]
+        if absent:
+            try:
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    found = _known(absent, await scores.read(self._cache, key, absent))
+            except (redis.RedisError, OSError, TimeoutError, errors.WireError) as exc:
+                log.warning("cache_unavailable", extra={"reason": repr(exc)})
+            else:
+                self._local.put(key, found)
+                known |= found
+        return known
+
+    async def _fly(self, request: _Request, missing: dict[bytes, str]) -> list[Flight]:
+        """The flights that will bring `missing`: those under way, and a new one for the rest."""
+        under_way = self._flights.find(request.key, missing)
+        rest = [field for field in missing if field not in under_way]
+        flights = list(dict.fromkeys(under_way.values()))
+        if rest:
+            flights.append(await self._send(request, rest, [missing[field] for field in rest]))
+        return flights
+
+    async def _send(self, request: _Request, fields: list[bytes], texts: list[str]) -> Flight:
+        fingerprint = request.worker.fingerprint
+        if not await self._alive(fingerprint):
+            raise NoWorker(f"no live worker serves {request.worker.model} ({fingerprint[:12]})")
+        request_id = uuid.uuid4().hex
+        message = ScoreRequest(
+            id=request_id,
+            reply_to=self._replies.key,
+            fingerprint=fingerprint,
+            passages=request.passages,
+            query=request.query,
+            documents=tuple(texts),
+            cache_key=request.key,
+            fields=tuple(field.hex() for field in fields),
+            budget=max(0.0, request.deadline - time.monotonic()),
+        )
+        flight = Flight(
+            key=request.key, fields=tuple(fields), reply=self._replies.expect(request_id), deadline=request.deadline
+        )
+        self._flights.add(flight)
+        # A late reply fills the local cache too. One that never comes is given up, so that nothing piles up.
+        late = request.deadline - time.monotonic() + _AFTERLIFE
+        giving_up = asyncio.get_running_loop().call_later(late, flight.reply.cancel)
+        flight.reply.add_done_callback(lambda _: giving_up.cancel())
+        flight.reply.add_done_callback(lambda _: self._keep(flight))
+        try:
+            queue = names.queue(fingerprint, request.lane)
+            await self._sender.send(names.SCORE_TASK, message.encode(), queue=queue)
+        except QueueUnavailable as exc:
+            _fail(flight, exc)
+            raise
+        return flight
+
+    async def _land(self, flights: list[Flight], fingerprint: str, deadline: float) -> None:
+        """Waits for the flights; gives up at the deadline, or when no worker lives that could answer."""
+        waiting = {flight.reply for flight in flights}
+        while waiting:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ScoringTimeout("the scores did not come before the deadline")
+            done, waiting = await asyncio.wait(waiting, timeout=min(left, _LOOK))
+            for future in done:
+                _values(_result(future))
+            if waiting and not done and not self.directory.live(fingerprint):
+                raise NoWorker("the worker went away while it was scoring")
+
+    async def _alive(self, fingerprint: str) -> bool:
+        if not self.directory.live(fingerprint):
+            await self.directory.refresh()
+        return bool(self.directory.live(fingerprint))
+
+    def _keep(self, flight: Flight) -> None:
+        self._local.put(flight.key, _arrived([flight], set(flight.fields)))
+
+
+class _Request:
+    """One call of `score`, as its helpers need it."""
+
+    __slots__ = ("deadline", "key", "lane", "passages", "query", "worker")
+
+    def __init__(
+        self, worker: Heartbeat, key: str, query: str, passages: str, lane: names.Lane, deadline: float
+    ) -> None:
+        self.worker, self.key, self.query = worker, key, query
+        self.passages, self.lane, self.deadline = passages, lane, deadline
+
+
+def _known(fields: Sequence[bytes], values: Sequence[float | None]) -> dict[bytes, float]:
+    return {field: value for field, value in zip(fields, values, strict=True) if value is not None}
+
+
+def _has_result(flight: Flight) -> bool:
+    return flight.reply.done() and not flight.reply.cancelled() and flight.reply.exception() is None
+
+
+def _arrived(flights: list[Flight], wanted: set[bytes]) -> dict[bytes, float]:
+    arrived: dict[bytes, float] = {}
+    for flight in flights:
+        if _has_result(flight) and (values := flight.reply.result().values) and len(values) == len(flight.fields):
+            arrived |= {field: value for field, value in zip(flight.fields, values, strict=True) if field in wanted}
+    return arrived
+
+
+def _result(future: asyncio.Future[Reply]) -> Reply:
+    if future.cancelled():
+        raise ScoringTimeout("no reply came")
+    return future.result()
+
+
+def _values(reply: Reply) -> list[float]:
+    """The reply's numbers.
+
+    Raises:
+        ScoringError: of the kind that the worker named.
+    """
+    if reply.values is not None:
+        return list(reply.values)
+    kind, message = reply.error or ("ModelFailed", "an empty reply")
+    error: Any = getattr(errors, kind, ModelFailed)
+    raise error(message) if issubclass(error, ScoringError) else ModelFailed(f"{kind}: {message}")
+
+
+def _translated(exc: TimeoutError | ScoringError) -> ScoringError:
+    if isinstance(exc, ScoringError):
+        return exc
+    return ScoringTimeout("the state Redis did not say before the deadline who serves the model")
+
+
+def _fail(flight: Flight, exc: ScoringError) -> None:
+    """Tells everyone who waits for `flight`; that nobody does is no reason for a warning."""
+    if not flight.reply.done():
+        flight.reply.set_exception(exc)
+        flight.reply.exception()
+
+
+def _unscored(documents: Sequence[str], failure: ScoringError) -> Scored:
+    return Scored(values=[None] * len(documents), failure=failure)
