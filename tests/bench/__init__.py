@@ -1,0 +1,1 @@
+"""The benchmark: one table, same machine, same run, same model, same pairs (`python -m tests.bench`)."""
