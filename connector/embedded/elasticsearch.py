@@ -18,6 +18,8 @@ from connector.embedded.rundir import RunFolder
 __all__ = ["Elasticsearch"]
 
 LOCK = "elasticsearch-9.5.lock.json"
+#: Raise it when `assemble` changes what it makes.
+LAYOUT = 1
 NODE = "EsNode.java"
 PLUGIN = "MiniRoot.java"
 DESCRIPTOR = """\
@@ -43,7 +45,7 @@ class Elasticsearch:
         self.title = f"Elasticsearch {self.version}"
         self.artifacts = [*(artifact for artifact, _ in self._places), self._compiler]
         sources = [distribution.package_file("java", name) for name in (NODE, PLUGIN)]
-        made_of = [json.dumps(self._lock, sort_keys=True).encode(), DESCRIPTOR.encode(), *sources]
+        made_of = [f"{LAYOUT} {json.dumps(self._lock, sort_keys=True)}".encode(), DESCRIPTOR.encode(), *sources]
         self.recipe = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:8]
 
     def assemble(self, home: Path, tools: Tools) -> None:

@@ -34,6 +34,7 @@ class RunningEngine:
     version: str
     pid: int
     log: Path
+    child: Child
 
 
 @contextmanager
@@ -56,6 +57,8 @@ def start_engine(
     home, runtime = prepare(engine, report)
     with rundir.opened(data, user, in_memory=in_memory) as run:
         engine.configure(home, run, _settings(name, run, port))
+        for path in run.config.iterdir():
+            path.chmod(0o644)
         _forget_ports(run)
         report.step(f"Starting {engine.title}")
         with process.running(
@@ -147,5 +150,5 @@ def _ready(name: EngineName, child: Child, run: RunFolder, port: int) -> Running
             raise errors.PortTaken(f"Port {port} is in use; stop what uses it or choose another") from exc
         raise
     return RunningEngine(
-        url=f"http://{where}", name=name, version=root["version"]["number"], pid=child.pid, log=child.log
+        url=f"http://{where}", name=name, version=root["version"]["number"], pid=child.pid, log=child.log, child=child
     )

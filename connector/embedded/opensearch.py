@@ -18,6 +18,8 @@ from connector.embedded.rundir import RunFolder
 __all__ = ["OpenSearch"]
 
 LOCK = "opensearch-3.5.lock.json"
+#: Raise it when `assemble` changes what it makes.
+LAYOUT = 1
 FROM_ZIP = ("plugin-descriptor.properties", "plugin-security.policy")
 #: The k-NN plugin asks for a module that is not there; what it needs of it lies beside the plugin.
 EXTENDS = b"extended.plugins=lang-painless,transport-grpc;optional=true"
@@ -39,14 +41,10 @@ class OpenSearch:
         self._locale_jar = artifacts.from_lock(self._lock["locale_jar"])
         self.version = str(self._lock["version"])
         self.title = f"OpenSearch {self.version}"
-        self.artifacts = [
-            *(artifact for artifact, _ in self._places),
-            self._server_zip,
-            self._knn_zip,
-            self._locale_jar,
-        ]
-        made_of = [json.dumps(self._lock, sort_keys=True).encode(), EXTENDS, Path(__file__).read_bytes()]
-        self.recipe = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:8]
+        jars = [artifact for artifact, _ in self._places]
+        self.artifacts = [*jars, self._server_zip, self._knn_zip, self._locale_jar]
+        made_of = f"{LAYOUT} {json.dumps(self._lock, sort_keys=True)}"
+        self.recipe = hashlib.sha256(made_of.encode()).hexdigest()[:8]
 
     def assemble(self, home: Path, tools: Tools) -> None:
         """Lay out lib/, agent/, modules/ and plugins/, and the bin/ that the security manager's rules name."""

@@ -15,13 +15,17 @@ from typing import TypeVar
 from connector.embedded import errors
 from connector.embedded.account import Account
 
-__all__ = ["Child", "running", "stop_on_sigterm", "wait_until"]
+__all__ = ["Asked", "Child", "running", "stop_on_sigterm", "wait_until"]
 
 GUARD = Path(__file__).with_name("guard.py")
 TAIL_LINES = 30
 LOOK_EVERY_S = 0.05
 
 T = TypeVar("T")
+
+
+class Asked(SystemExit):
+    """A signal asked the program to stop."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +138,7 @@ def stop_on_sigterm() -> Iterator[None]:
     """Within it SIGTERM and SIGHUP leave through the same door as Ctrl-C, so that everything is stopped in order."""
 
     def leave(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
+        raise Asked(128 + number)
 
     previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:

@@ -38,6 +38,7 @@ class RunningValkey:
     url: str
     pid: int
     log: Path
+    child: Child
 
 
 @contextmanager
@@ -84,7 +85,7 @@ def start_valkey(
             try:
                 with child_context as child:
                     _wait_ready(child, chosen)
-                    yield RunningValkey(url=f"redis://{HOST}:{chosen}/0", pid=child.pid, log=child.log)
+                    yield RunningValkey(url=f"redis://{HOST}:{chosen}/0", pid=child.pid, log=child.log, child=child)
                     return
             except _LostPort:
                 if port or attempt == ATTEMPTS:
