@@ -1,0 +1,221 @@
+"""The main path: search a window of candidates, have them scored in time, merge the new order into the response.
+
+    plan (query) → first stage (engine) → texts (hits) → scores (scoring) → order (fusion) → response (merge)
+
+Whatever fails on the way, the engine's own answer comes back, and the outcome says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from connector import fusion, hits, merge, query
+from connector.contract import names
+from connector.contract.errors import EngineRefused
+from connector.engines.base import EngineResponse
+from connector.query import Plan, SearchRequest, Skip
+from connector.scoring.base import Scored, Scorer
+from connector.settings import Policy
+
+__all__ = ["FirstStage", "Outcome", "Reranker", "Status", "Timings"]
+
+log = logging.getLogger(__name__)
+
+#: Sends a search and hands over the answer: an engine adapter's `search`, a proxy's forwarder, a hybrid of two.
+FirstStage = Callable[[SearchRequest], Awaitable[EngineResponse]]
+Status = Literal["applied", "partial", "skipped", "off", "shadow", "timeout", "unavailable", "shed", "error"]
+#: Statuses of an engine that does not take the rewritten request, though it may well take the client's own.
+_REFUSALS = (400, 413)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timings:
+    """Seconds."""
+
+    engine_s: float = 0.0
+    cache_s: float = 0.0
+    queue_s: float = 0.0
+    score_s: float = 0.0
+    merge_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A search's answer and what was done to it."""
+
+    response: EngineResponse
+    status: Status
+    #: Why, in words; empty for `applied`.
+    reason: str = ""
+    #: Name and fingerprint of the model that scored.
+    model: str | None = None
+    fingerprint: str | None = None
+    #: Hits with a text, hits whose score was stored before, tasks sent.
+    candidates: int = 0
+    cache_hits: int = 0
+    tasks: int = 0
+    timings: Timings = field(default_factory=Timings)
+
+
+class Reranker:
+    """Runs searches through a scorer."""
+
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
+
+    async def search(
+        self,
+        request: SearchRequest,
+        policy: Policy,
+        first_stage: FirstStage,
+        *,
+        query_text: str | None = None,
+        text_fields: Sequence[str] = (),
+        lane: names.Lane = names.INTERACTIVE,
+    ) -> Outcome:
+        """Searches, reranks where `policy` and the request allow it, and answers the request.
+
+        Args:
+            query_text: what the user asked, where the request's body does not say it (a vector search).
+            text_fields: the index's text fields, for when neither the policy nor the query names any.
+
+        Raises:
+            EngineError: the engine does not answer, or refuses the client's own request.
+            ScoringError: only under `policy.strict`.
+        """
+        started = time.monotonic()
+        if policy.mode == "off" or random.random() >= policy.share:
+            return await self._untouched(request, first_stage, "off", "switched off by policy", started)
+        plan = query.plan(request, policy, query_text=query_text)
+        if isinstance(plan, Skip):
+            return await self._untouched(request, first_stage, "skipped", plan.sentence, started)
+        response = await _widened(plan.request, first_stage)
+        if response is None or response.status in _REFUSALS:
+            reason = "the engine refused the search with the window's size"
+            return await self._untouched(request, first_stage, "skipped", reason, started)
+        engine_s = time.monotonic() - started
+        if response.status >= 300:
+            reason = f"the engine answered {response.status}"
+            return Outcome(response=response, status="skipped", reason=reason, timings=_until_now(started, engine_s))
+        try:
+            page = merge.read(response.body)
+        except merge.Unreadable as exc:
+            reason = f"the engine's response cannot be taken apart: {exc}"
+            return await self._untouched(request, first_stage, "skipped", reason, started)
+        return await self._reranked(_Search(plan, policy, response, page, started, engine_s), text_fields, lane)
+
+    async def _reranked(self, search: _Search, text_fields: Sequence[str], lane: names.Lane) -> Outcome:
+        plan, policy = search.plan, search.policy
+        window = search.page.hits[: plan.window]
+        texts = hits.texts(window, policy.text, plan.fields or tuple(text_fields))
+        documents = [text for text in texts if text]
+        if len(documents) < policy.min_hits:
+            return search.as_it_was("skipped", f"{len(documents)} hits with text are fewer than {policy.min_hits}")
+        scored = await self._scorer.score(
+            model=policy.model,
+            query=plan.query,
+            documents=documents,
+            passages=policy.passages,
+            deadline=time.monotonic() + policy.deadline,
+            lane=lane,
+        )
+        if scored.failure and policy.strict:
+            raise scored.failure
+        if policy.mode == "shadow":
+            return search.as_it_was("shadow", "scored, not shown", scored, candidates=len(documents))
+        partial = bool(scored.failure) and policy.on_timeout == "partial" and scored.values.count(None) < len(documents)
+        if scored.failure and not partial:
+            return search.as_it_was(_status(scored), str(scored.failure), scored, candidates=len(documents))
+        arriving = iter(scored.values)
+        scores = [next(arriving) if text else None for text in texts]
+        ranking = fusion.rank([hit.score for hit in window], scores, policy.fusion, pins=policy.pins)
+        return search.merged(
+            "partial" if partial else "applied", str(scored.failure or ""), ranking, scored, candidates=len(documents)
+        )
+
+    async def _untouched(
+        self, request: SearchRequest, first_stage: FirstStage, status: Status, reason: str, started: float
+    ) -> Outcome:
+        """The client's own request, as it came."""
+        asked = time.monotonic()
+        response = await first_stage(request)
+        return Outcome(
+            response=response, status=status, reason=reason, timings=_until_now(started, time.monotonic() - asked)
+        )
+
+
+class _Search:
+    """A search whose first stage has answered: makes outcomes of it."""
+
+    def __init__(
+        self, plan: Plan, policy: Policy, response: EngineResponse, page: merge.Page, started: float, engine_s: float
+    ) -> None:
+        self.plan, self.policy, self.page = plan, policy, page
+        self._response, self._started, self._engine_s = response, started, engine_s
+
+    def as_it_was(self, status: Status, reason: str, scored: Scored | None = None, *, candidates: int = 0) -> Outcome:
+        """The engine's order and scores, cut to the page that the client asked for."""
+        length = min(self.plan.window, len(self.page.hits))
+        unranked = [fusion.Ranked(position=i, score=None, value=0.0) for i in range(length)]
+        policy = replace(self.policy, scores="engine", details=False)
+        return self.merged(status, reason, unranked, scored, candidates=candidates, policy=policy)
+
+    def merged(
+        self,
+        status: Status,
+        reason: str,
+        ranking: Sequence[fusion.Ranked],
+        scored: Scored | None,
+        *,
+        candidates: int,
+        policy: Policy | None = None,
+    ) -> Outcome:
+        """The response in the order of `ranking`."""
+        merging = time.monotonic()
+        took_ms = round((merging - self._started - self._engine_s) * 1000)
+        body = merge.merge(self.page, self.plan, ranking, policy=policy or self.policy, took_ms=took_ms)
+        scored = scored or Scored(values=[])
+        now = time.monotonic()
+        return Outcome(
+            response=replace(self._response, body=body),
+            status=status,
+            reason=reason,
+            model=scored.model,
+            fingerprint=scored.fingerprint,
+            candidates=candidates,
+            cache_hits=scored.cache_hits,
+            tasks=scored.tasks,
+            timings=Timings(
+                engine_s=self._engine_s,
+                cache_s=scored.cache_s,
+                queue_s=scored.queue_s,
+                score_s=scored.score_s,
+                merge_s=now - merging,
+                total_s=now - self._started,
+            ),
+        )
+
+
+async def _widened(request: SearchRequest, first_stage: FirstStage) -> EngineResponse | None:
+    """The answer to the rewritten request; None where an adapter says that the engine refused it."""
+    try:
+        return await first_stage(request)
+    except EngineRefused as exc:
+        if exc.status in _REFUSALS:
+            return None
+        raise
+
+
+def _status(scored: Scored) -> Status:
+    status = getattr(scored.failure, "status", "error")
+    return status if status in ("timeout", "unavailable", "shed") else "error"  # type: ignore[return-value]
+
+
+def _until_now(started: float, engine_s: float) -> Timings:
+    return Timings(engine_s=engine_s, total_s=time.monotonic() - started)
