@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import shlex
 import socket
 import ssl
 import subprocess
@@ -205,7 +206,7 @@ async def test_an_engine_that_is_not_there_is_unavailable_not_a_refusal() -> Non
 
 
 @pytest.mark.parametrize("about", ["elasticsearch", "opensearch"])
-async def test_silence_is_unavailable_after_the_time_that_was_given(about: str) -> None:
+async def test_an_engine_that_hangs_up_is_unavailable(about: str) -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         if request.path == "/":
             return web.json_response(ABOUT[about])
@@ -217,11 +218,14 @@ async def test_silence_is_unavailable_after_the_time_that_was_given(about: str) 
         with pytest.raises(errors.EngineUnavailable, match="broke the connection off"):
             await engine.search("x", b"{}")
         await engine.close()
-    silent = socket.create_server(("127.0.0.1", 0))
-    with silent, pytest.raises(errors.EngineUnavailable, match=r"did not answer within 0\.05 s"):
+
+
+async def test_an_engine_that_keeps_silent_is_unavailable_after_the_time_given() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         address = engines.address.Address.parse(f"http://127.0.0.1:{silent.getsockname()[1]}")
         async with engines.http.session(None) as session:
-            await engines.http.exchange(session, address, "GET", "/", headers={}, timeout=0.05)
+            with pytest.raises(errors.EngineUnavailable, match=r"did not answer within 0\.05 s"):
+                await engines.http.exchange(session, address, "GET", "/", headers={}, timeout=0.05)
 
 
 @pytest.mark.parametrize(
@@ -286,9 +290,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     certificate, key = folder / "ca.pem", folder / "key.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=rerank-bridge test", "-addext", "subjectAltName=IP:127.0.0.1"]
-        + ["-keyout", str(key), "-out", str(certificate)],
+        shlex.split(
+            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test "
+            f"-addext subjectAltName=IP:127.0.0.1 -keyout '{key}' -out '{certificate}'"
+        ),
         check=True,
         capture_output=True,
     )

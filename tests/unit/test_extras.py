@@ -53,6 +53,6 @@ def test_a_missing_optional_package_says_what_to_install() -> None:
     def broken() -> None:
         raise ModuleNotFoundError("No module named 'torch'", name="torch.nn")
 
-    with pytest.raises(MissingExtra, match=r"`worker`.*pip install 'rerank-bridge\[worker\]'"):
-        with extras.named_when_missing("rerank-bridge", "worker"):
-            broken()
+    said = r"`worker`.*pip install 'rerank-bridge\[worker\]'"
+    with pytest.raises(MissingExtra, match=said), extras.named_when_missing("rerank-bridge", "worker"):
+        broken()
