@@ -156,7 +156,10 @@ def _download(artifact: Artifact, store: Path, source: _Source) -> None:
     for attempt in range(1, ATTEMPTS + 1):
         try:
             _download_once(artifact, store, source)
-        except (errors.DownloadFailed, errors.DigestMismatch):
+        except errors.DigestMismatch:
+            if attempt == ATTEMPTS:
+                raise
+        except errors.DownloadFailed:
             if attempt == ATTEMPTS or source.stopped.wait(timeout=attempt):
                 raise
         else:
