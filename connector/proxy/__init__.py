@@ -1,0 +1,1 @@
+"""The proxy: an existing site points its URL here, and its text searches come back reranked."""
