@@ -86,6 +86,9 @@ class Engine(Protocol):
         `source` stands under `_source`.
         """
 
+    def refused(self, what: str, response: EngineResponse) -> EngineRefused:
+        """The error for `response` being a no to `what` was asked for, with the engine's reason in one line."""
+
     async def close(self) -> None:
         """Closes the connections; the engine cannot be used after."""
 
@@ -137,7 +140,7 @@ class HttpEngine(ABC):
         return response
 
     def refused(self, what: str, response: EngineResponse) -> EngineRefused:
-        """The error for an answer that is a no; `what` was asked for."""
+        """See `Engine.refused`."""
         return reasons.refused(what, self._address, status=response.status, body=response.body)
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 from typing import Any
 
@@ -52,7 +53,9 @@ def unavailable(address: Address, exc: Exception, *, timeout: float) -> EngineUn
     if isinstance(exc, (aiohttp.ClientSSLError, ssl.SSLError)):
         return EngineUnavailable(f"{address.url}: TLS failed ({_one_line(str(exc))}): is it http:// there?")
     if isinstance(exc, aiohttp.ClientConnectorError):
-        why = exc.os_error.strerror or str(exc.os_error)
+        # A refused connection comes with a text of its own; name look-ups have negative numbers.
+        number = exc.os_error.errno or 0
+        why = os.strerror(number) if number > 0 else exc.os_error.strerror or str(exc.os_error)
         return EngineUnavailable(f"no answer from {address.url} ({_one_line(why)}): is the engine running there?")
     hint = ": is it https:// there?" if address.scheme == "http" else ""
     detail = _one_line(str(exc)) or type(exc).__name__
