@@ -1,0 +1,214 @@
+"""Finds the pieces of a JSON text by their bytes, and puts other bytes in their place. Pure.
+
+Nothing is ever encoded again: `1.10`, a number of 23 digits or a repeated key inside a piece that stays keep every
+byte. Every position is proven by what lies around it; what cannot be proven (a repeated key) is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+__all__ = ["Edit", "Member", "Unreadable", "apply", "elements", "members", "replace", "shape", "update"]
+
+
+T = TypeVar("T")
+
+
+class Unreadable(Exception):
+    """The JSON text cannot be taken apart with certainty."""
+
+
+class Member(NamedTuple):
+    """Where a member of an object stands, as offsets into the bytes given: its key's first quote, its value."""
+
+    key: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Puts `new` in the place of the bytes from `start` to `end`."""
+
+    start: int
+    end: int
+    new: bytes
+
+
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_arrays = msgspec.json.Decoder(list[msgspec.Raw])
+_strings = msgspec.json.Decoder(str)
+_KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
+_SPACES = frozenset((b" ", b"\t", b"\r", b"\n"))
+_SPACE = re.compile(rb"[ \t\r\n]*")
+#: Escapes of UTF-16 surrogates, which the parser refuses where they stand alone.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+
+
+def shape(text: bytes) -> bytes:
+    """`text`, or where its lone surrogates keep it from being read, a stand-in of the same length and structure.
+
+    Positions found in the stand-in hold for `text`. An engine hands out a document's `\\ud800` as it was indexed.
+
+    Raises:
+        Unreadable: not JSON, even so.
+    """
+    for candidate in (text, _SURROGATE.sub(rb"\\u0020", text)):
+        try:
+            msgspec.json.decode(candidate, type=msgspec.Raw)
+        except (msgspec.MsgspecError, RecursionError) as exc:
+            reason = str(exc)
+        else:
+            return candidate
+    raise Unreadable(reason)
+
+
+def members(text: bytes, start: int = 0, end: int | None = None) -> dict[str, Member]:
+    """The members of the object that stands in `text` from `start` to `end`, in order.
+
+    Raises:
+        Unreadable: it is no object, or a key is repeated.
+    """
+    end = len(text) if end is None else end
+    values = _decode(_objects, text, start, end)
+    position = _past(text, start, b"{")
+    found: dict[str, Member] = {}
+    for name, raw in values.items():
+        if found:
+            position = _past(text, position, b",")
+        key, begin = _key(text, position, name)
+        position = _stop(text, begin, raw)
+        found[name] = Member(key, begin, position)
+    _close(text, position, b"}", end)
+    return found
+
+
+def elements(text: bytes, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+    """Start and end of each element of the array that stands in `text` from `start` to `end`.
+
+    Raises:
+        Unreadable: it is no array.
+    """
+    end = len(text) if end is None else end
+    values = _decode(_arrays, text, start, end)
+    position = _past(text, start, b"[")
+    found: list[tuple[int, int]] = []
+    for raw in values:
+        if found:
+            position = _past(text, position, b",")
+        begin = _past_space(text, position)
+        position = _stop(text, begin, raw)
+        found.append((begin, position))
+    _close(text, position, b"]", end)
+    return found
+
+
+def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
+    """`text` with the edits made. They may not overlap."""
+    parts: list[bytes] = []
+    position = 0
+    for edit in sorted(edits, key=lambda edit: edit.start):
+        parts += (text[position : edit.start], edit.new)
+        position = edit.end
+    parts.append(text[position:])
+    return b"".join(parts)
+
+
+def update(text: bytes, changes: Mapping[str, bytes | None]) -> bytes:
+    """The object `text` with members set to other values, or left out where the value is None.
+
+    A new member comes last; one that is left out takes its comma along. An empty text is an empty object.
+
+    Raises:
+        Unreadable: it is no object, or a key is repeated.
+    """
+    text = text if text.strip() else b"{}"
+    found = members(shape(text))
+    kept = [
+        text[member.key : member.start] + (changes.get(key) or text[member.start : member.end])
+        for key, member in found.items()
+        if changes.get(key, b"") is not None
+    ]
+    added = [
+        msgspec.json.encode(key) + b":" + value
+        for key, value in changes.items()
+        if value is not None and key not in found
+    ]
+    return b"{" + b",".join(kept + added) + b"}"
+
+
+def replace(text: bytes, path: Sequence[str | int], value: bytes) -> bytes:
+    """`text` with the value at `path` (keys and indexes from the root) replaced; the last key may be new.
+
+    Raises:
+        Unreadable: nothing stands there, or it cannot be found with certainty.
+    """
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        spans = elements(shape(text))
+        if step >= len(spans):
+            raise Unreadable(f"there is no element {step}")
+        start, end = spans[step]
+        new = replace(text[start:end], rest, value) if rest else value
+        return text[:start] + new + text[end:]
+    if rest:
+        member = members(shape(text)).get(step)
+        if member is None:
+            raise Unreadable(f"there is no {step!r}")
+        value = replace(text[member.start : member.end], rest, value)
+    return update(text, {step: value})
+
+
+def _decode(decoder: msgspec.json.Decoder[T], text: bytes, start: int, end: int) -> T:
+    try:
+        return decoder.decode(memoryview(text)[start:end])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise Unreadable(str(exc)) from exc
+
+
+def _key(text: bytes, position: int, name: str) -> tuple[int, int]:
+    """Where the key `name`, which comes next, begins, and where its value does."""
+    compact = b'"%b":' % name.encode()
+    if text.startswith(compact, position):
+        position, begin = position, position + len(compact)
+    else:
+        match = _KEY.match(text, position)
+        if match is None or _strings.decode(match[1]) != name:
+            raise Unreadable(f"the key {name!r} is not where it should be")
+        position, begin = match.start(1), match.end()
+    return position, _past_space(text, begin)
+
+
+def _past(text: bytes, position: int, sign: bytes) -> int:
+    """The offset after `sign`, which stands at `position` or after white space."""
+    if text.startswith(sign, position):
+        return position + 1
+    position = _past_space(text, position)
+    if not text.startswith(sign, position):
+        raise Unreadable(f"{sign.decode()} is missing at byte {position}: a repeated key?")
+    return position + 1
+
+
+def _past_space(text: bytes, position: int) -> int:
+    if text[position : position + 1] not in _SPACES:
+        return position
+    match = _SPACE.match(text, position)
+    return match.end() if match else position
+
+
+def _stop(text: bytes, start: int, raw: msgspec.Raw) -> int:
+    value = bytes(raw)
+    if not text.startswith(value, start):
+        raise Unreadable("a value is not where it should be")
+    return start + len(value)
+
+
+def _close(text: bytes, position: int, bracket: bytes, end: int) -> None:
+    position = _past(text, position, bracket)
+    if _past_space(text, position) < end:
+        raise Unreadable("something follows the end")
