@@ -12,7 +12,7 @@ import aiohttp
 from connector.contract.errors import EngineRefused, EngineUnavailable
 from connector.engines.address import Address
 
-__all__ = ["of", "refused", "unavailable"]
+__all__ = ["of", "of_error", "refused", "unavailable"]
 
 _LONGEST = 300
 
@@ -23,7 +23,22 @@ def of(body: bytes) -> str:
         error = json.loads(body)["error"]
     except (ValueError, KeyError, TypeError):
         return _one_line(body.decode("utf-8", "replace"))
-    return _one_line(_from_json(error))
+    return of_error(error)
+
+
+def of_error(error: Any) -> str:
+    """The reason out of an `error` value: an object as engines nest them, or a text."""
+    if not isinstance(error, dict):
+        return _one_line(str(error))
+    # "all shards failed" tells nothing; its root cause does. "failed to parse" tells nothing; what caused it does.
+    causes = error.get("root_cause")
+    first = causes[0] if isinstance(causes, list) and causes and isinstance(causes[0], dict) else error
+    line = ": ".join(str(first[key]) for key in ("type", "reason") if first.get(key))
+    cause = error
+    while isinstance(cause.get("caused_by"), dict):
+        cause = cause["caused_by"]
+    detail = str(cause.get("reason") or "")
+    return _one_line(line if detail in line else f"{line} ({detail})")
 
 
 def refused(what: str, address: Address, *, status: int, body: bytes) -> EngineRefused:
@@ -60,16 +75,6 @@ def unavailable(address: Address, exc: Exception, *, timeout: float) -> EngineUn
     hint = ": is it https:// there?" if address.scheme == "http" else ""
     detail = _one_line(str(exc)) or type(exc).__name__
     return EngineUnavailable(f"{address.url} broke the connection off ({detail}){hint}")
-
-
-def _from_json(error: Any) -> str:
-    if not isinstance(error, dict):
-        return str(error)
-    # "all shards failed" tells nothing; its root cause does.
-    causes = error.get("root_cause")
-    if isinstance(causes, list) and causes and isinstance(causes[0], dict):
-        error = {**error, **causes[0]}
-    return ": ".join(str(error[key]) for key in ("type", "reason") if error.get(key))
 
 
 def _one_line(text: str) -> str:
