@@ -120,6 +120,8 @@ def _failed(exc: Exception) -> int:
         line, code = f"{type(exc).__name__}: {exc} (unexpected; --debug shows where)", _UNEXPECTED
     console.print("error:", style="bold red", end=" ")
     console.print(" ".join(line.split()), style="red", markup=False)
+    for note in getattr(exc, "__notes__", ()):
+        console.print(note, style="dim", markup=False)
     return code
 
 

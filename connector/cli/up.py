@@ -51,13 +51,20 @@ def up(
             valkey_port=valkey_port,
         ) as stack,
     ):
+        keep_up(console, stack)
+
+
+def keep_up(console: Console, stack: "Stack") -> None:
+    """Shows the addresses, then stays until Ctrl-C, SIGTERM, or the death of a process."""
+    from connector.embedded import process
+
+    try:
         _show(console, stack)
-        try:
-            while True:
-                stack.check()
-                time.sleep(LOOK_EVERY_S)
-        except (KeyboardInterrupt, process.Asked):
-            console.print("Stopping …")
+        while True:
+            stack.check()
+            time.sleep(LOOK_EVERY_S)
+    except (KeyboardInterrupt, process.Asked):
+        console.print("Stopping …")
 
 
 def _show(console: Console, stack: "Stack") -> None:

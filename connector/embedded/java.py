@@ -39,4 +39,6 @@ def compile_into(classes: Path, source: Path, *, java: Path, compiler: Path, cla
     command = [str(part) for part in (java, "-jar", compiler, "-21", "-nowarn", "-cp", jars, "-d", classes, source)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise errors.EmbeddedError(f"Could not compile {source.name}:\n{done.stdout}{done.stderr}")
+        error = errors.EmbeddedError(f"Could not compile {source.name}")
+        error.add_note(done.stdout + done.stderr)
+        raise error

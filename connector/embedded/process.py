@@ -40,10 +40,15 @@ class Child:
     guard: subprocess.Popen[bytes] = field(repr=False)
 
     def check(self) -> None:
-        """Raise ChildDied, with the end of its log, unless the child runs."""
+        """Raise ChildDied, with the end of its log as a note, unless the child runs."""
         status = self.guard.poll()
         if status is not None:
-            raise errors.ChildDied(f"{self.name} ended with status {status}; the end of its log:\n{self.tail()}")
+            raise self.explained(errors.ChildDied(f"{self.name} ended with status {status}"))
+
+    def explained(self, error: errors.EmbeddedError) -> errors.EmbeddedError:
+        """The error with the end of the child's log as a note."""
+        error.add_note(f"The end of its log:\n{self.tail()}")
+        return error
 
     def tail(self) -> str:
         """The last lines of the child's log, without the frames of Java's stack traces, which push out the reason."""
@@ -130,9 +135,7 @@ def wait_until(child: Child, ready: Callable[[], T | None], deadline: float) -> 
         if (value := ready()) is not None:
             return value
         if time.monotonic() > until:
-            raise errors.NotReady(
-                f"{child.name} was not ready after {deadline:.0f} s; the end of its log:\n{child.tail()}"
-            )
+            raise child.explained(errors.NotReady(f"{child.name} was not ready after {deadline:.0f} s"))
         time.sleep(LOOK_EVERY_S)
 
 

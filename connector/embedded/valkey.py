@@ -126,7 +126,7 @@ def _has_its_port(child: Child, port: int) -> bool:
     Raises ChildDied, NotReady.
     """
     client = redis.Redis(
-        host=ports.HOST, port=port, socket_timeout=5.0, socket_connect_timeout=5.0, retry=Retry(NoBackoff(), 0)
+        host=ports.HOST, port=port, socket_timeout=2.0, socket_connect_timeout=2.0, retry=Retry(NoBackoff(), 0)
     )
 
     def ours() -> bool | None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import redis
 
-from connector.embedded import errors, process
+from connector.embedded import errors, ports, process
 from connector.embedded.engine import start_engine
 from connector.embedded.process import Child
-from connector.embedded.valkey import start_valkey
+from connector.embedded.valkey import RunningValkey, start_valkey
 
 ENVIRONMENT = {"PATH": os.defpath}
 #: What a test waits for at most; passing tests take a moment.
@@ -56,8 +57,8 @@ def test_a_child_that_dies_at_boot_is_reported_with_the_end_of_its_log(tmp_path:
     script = "echo one; echo the reason >&2; exit 3"
     with shell(script, tmp_path) as child, pytest.raises(errors.ChildDied) as caught:
         process.wait_until(child, lambda: None, PATIENCE_S)
-    assert "The child ended with status 3" in str(caught.value)
-    assert str(caught.value).endswith("one\nthe reason")
+    assert str(caught.value) == "The child ended with status 3"
+    assert caught.value.__notes__ == ["The end of its log:\none\nthe reason"]
 
 
 def test_an_engine_that_dies_at_boot_says_why() -> None:
@@ -138,6 +139,17 @@ def test_a_taken_port_is_named(listener: socket.socket) -> None:
         pytest.fail("it started")
     with pytest.raises(errors.PortTaken, match=str(port)), start_engine("elasticsearch", port=port, in_memory=True):
         pytest.fail("it started")
+
+
+def test_a_port_lost_to_someone_faster_is_given_up_for_another(
+    valkey: RunningValkey, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = [int(valkey.url.split(":")[2].partition("/")[0]), listener.getsockname()[1]]
+    free = ports.free
+    monkeypatch.setattr(ports, "free", lambda: theirs.pop() if theirs else free())
+    with start_valkey(in_memory=True) as server, redis.Redis.from_url(server.url) as client:
+        assert client.info()["process_id"] == server.pid
+    assert not theirs
 
 
 def test_sigterm_leaves_through_the_same_door_as_an_interrupt() -> None:
