@@ -15,6 +15,7 @@ from connector.settings import LOCAL_SCORES
 if TYPE_CHECKING:
     from connector.contract.env import Urls
     from connector.contract.keys import Hasher
+    from connector.scoring.admission import Admission
     from connector.scoring.celery_scorer import CeleryScorer
 
 __all__ = ["Embedder", "Scored", "Scorer", "connect"]
@@ -24,10 +25,13 @@ _REPLY_SOCKET_TIMEOUT = 5.0
 
 
 @contextlib.asynccontextmanager
-async def connect(urls: Urls, hasher: Hasher, *, local_scores: int = LOCAL_SCORES) -> AsyncIterator[CeleryScorer]:
+async def connect(
+    urls: Urls, hasher: Hasher, *, local_scores: int = LOCAL_SCORES, admission: Admission | None = None
+) -> AsyncIterator[CeleryScorer]:
     """A scorer for this event loop, and what runs beside it: the reply reader and the workers' directory.
 
-    Nothing is asked of the servers yet: they may come and go.
+    Nothing is asked of the servers yet: they may come and go. With `admission`, tasks that would come to nothing are
+    not sent.
     """
     from connector.scoring.celery_scorer import CeleryScorer
     from connector.scoring.directory import Directory
@@ -48,6 +52,7 @@ async def connect(urls: Urls, hasher: Hasher, *, local_scores: int = LOCAL_SCORE
             directory=directory,
             replies=replies,
             sender=sender,
+            admission=admission,
         )
     finally:
         for task in running:

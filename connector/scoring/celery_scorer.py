@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import redis.asyncio
 
     from connector.contract.heartbeats import Heartbeat
+    from connector.scoring.admission import Admission
     from connector.scoring.directory import Directory
     from connector.scoring.local import LocalScores
     from connector.scoring.replies import Replies
@@ -48,14 +49,21 @@ class CeleryScorer:
         directory: Directory,
         replies: Replies,
         sender: Sender,
+        admission: Admission | None = None,
     ) -> None:
         self.directory = directory
+        self._admission = admission
         self._hasher = hasher
         self._cache = cache
         self._local = local
         self._replies = replies
         self._sender = sender
         self._flights = Flights()
+
+    @property
+    def under_way(self) -> int:
+        """Pairs that are being scored for this process right now."""
+        return len(self._flights)
 
     async def score(
         self,
@@ -167,6 +175,8 @@ class CeleryScorer:
         fingerprint = request.worker.fingerprint
         if not await self._alive(fingerprint):
             raise NoWorker(f"no live worker serves {request.worker.model} ({fingerprint[:12]})")
+        if self._admission:
+            self._admission.admit(fingerprint, self.directory.live(fingerprint), request.deadline)
         request_id = uuid.uuid4().hex
         message = ScoreRequest(
             id=request_id,
@@ -183,6 +193,8 @@ class CeleryScorer:
             key=request.key, fields=tuple(fields), reply=self._replies.expect(request_id), deadline=request.deadline
         )
         self._flights.add(flight)
+        if self._admission:
+            self._admission.watch(fingerprint, flight.reply, request.deadline)
         # A late reply fills the local cache too. One that never comes is given up, so that nothing piles up.
         late = request.deadline - time.monotonic() + _AFTERLIFE
         giving_up = asyncio.get_running_loop().call_later(late, flight.reply.cancel)
