@@ -70,7 +70,7 @@ def test_settings_differ_only_where_their_values_do() -> None:
     ours = {"priority": 1, "template": {"settings": {"index": {"knn": True, "n": 3}}}}
     there = {"priority": 1, "composed_of": [], "template": {"settings": {"index": {"knn": "true", "n": "3"}}}}
     assert templates.differences(there, ours) == []
-    there["template"]["settings"]["index"]["knn"] = "false"  # type: ignore[index,call-overload]
+    there["template"]["settings"]["index"]["knn"] = "false"  # type: ignore[index]
     (found,) = templates.differences(there, ours)
     assert (found.path, found.engine, found.ours) == ("template.settings.index.knn", "false", "true")
 

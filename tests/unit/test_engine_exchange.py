@@ -19,7 +19,7 @@ from aiohttp import web
 from connector import engines
 from connector.contract import errors
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 ABOUT = {
     "elasticsearch": {"version": {"number": "9.5.3", "build_flavor": "default"}, "tagline": "You Know, for Search"},
@@ -42,10 +42,10 @@ async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> As
         await runner.cleanup()
 
 
-def engine_like(about: str, seen: list[web.Request], *, authorization: str | None = None) -> Handler:
+def engine_like(about: str, seen: list[web.BaseRequest], *, authorization: str | None = None) -> Handler:
     """Answers `GET /` as `about` does and everything else with an odd response; keeps what it saw."""
 
-    async def handle(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
         await request.read()
         seen.append(request)
         if authorization is not None and request.headers.get("authorization") != authorization:
@@ -63,7 +63,7 @@ def engine_like(about: str, seen: list[web.Request], *, authorization: str | Non
 
 @pytest.mark.parametrize("about", ["elasticsearch", "opensearch"])
 async def test_status_every_header_and_the_bytes_of_the_body_are_handed_over(about: str) -> None:
-    seen: list[web.Request] = []
+    seen: list[web.BaseRequest] = []
     async with serving(engine_like(about, seen)) as port:
         engine = await engines.connect(f"http://127.0.0.1:{port}/prefix/")
         try:
@@ -96,7 +96,7 @@ async def test_status_every_header_and_the_bytes_of_the_body_are_handed_over(abo
     ],
 )
 async def test_media_types_are_those_of_the_servers_own_version(about: str, accept: str, bulk: str) -> None:
-    seen: list[web.Request] = []
+    seen: list[web.BaseRequest] = []
     async with serving(engine_like(about, seen)) as port:
         engine = await engines.connect(f"http://127.0.0.1:{port}")
         try:
@@ -113,7 +113,7 @@ async def test_media_types_are_those_of_the_servers_own_version(about: str, acce
 async def test_a_search_that_is_refused_tells_the_engines_own_reason_and_is_sent_once() -> None:
     searches = 0
 
-    async def handle(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
         nonlocal searches
         if request.path == "/":
             return web.json_response(ABOUT["opensearch"])
@@ -137,7 +137,7 @@ async def test_a_search_that_is_refused_tells_the_engines_own_reason_and_is_sent
 
 
 async def test_index_expressions_arrive_as_they_were_written() -> None:
-    seen: list[web.Request] = []
+    seen: list[web.BaseRequest] = []
     async with serving(engine_like("opensearch", seen)) as port:
         engine = await engines.connect(f"http://127.0.0.1:{port}")
         try:
@@ -207,7 +207,7 @@ async def test_an_engine_that_is_not_there_is_unavailable_not_a_refusal() -> Non
 
 @pytest.mark.parametrize("about", ["elasticsearch", "opensearch"])
 async def test_an_engine_that_hangs_up_is_unavailable(about: str) -> None:
-    async def handle(request: web.Request) -> web.StreamResponse:
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
         if request.path == "/":
             return web.json_response(ABOUT[about])
         request.transport.abort()  # type: ignore[union-attr]  # an open request has its transport
@@ -232,7 +232,7 @@ async def test_an_engine_that_keeps_silent_is_unavailable_after_the_time_given()
     "body", ["<html>hello</html>", "{}", "[]", '{"version": {"number": "soon"}}', '{"version": "1"}']
 )
 async def test_a_server_that_is_no_engine_is_told_as_such(body: str) -> None:
-    async def handle(_: web.Request) -> web.StreamResponse:
+    async def handle(_: web.BaseRequest) -> web.StreamResponse:
         return web.Response(text=body)
 
     async with serving(handle) as port:
