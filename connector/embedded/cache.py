@@ -89,18 +89,27 @@ def prepared(folder: Path, build: Callable[[Path], None], report: Report) -> Pat
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     account.make_folder(partial)
-    build(partial)
-    with disk_errors(folder):
-        manifest = {}
-        for path in sorted(partial.rglob("*")):
-            executable = path.is_dir() or path.stat().st_mode & 0o100
-            path.chmod(0o755 if executable else 0o644)
-            if path.is_file():
-                manifest[str(path.relative_to(partial))] = digest(path)
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        (partial / MANIFEST).chmod(0o644)
-        partial.rename(folder)
+    try:
+        build(partial)
+        with disk_errors(folder):
+            _seal(partial)
+            partial.rename(folder)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     return folder
+
+
+def _seal(folder: Path) -> None:
+    """Open the folder to every account, and write down what is in it."""
+    manifest = {}
+    for path in sorted(folder.rglob("*")):
+        executable = path.is_dir() or path.stat().st_mode & 0o100
+        path.chmod(0o755 if executable else 0o644)
+        if path.is_file():
+            manifest[str(path.relative_to(folder))] = digest(path)
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
+    (folder / MANIFEST).chmod(0o644)
 
 
 def _damage(folder: Path) -> str | None:

