@@ -99,6 +99,8 @@ def _arguments(
         restore_callback_states_from_checkpoint=judged,
         logging_strategy="steps",
         logging_steps=max(1, min(10, steps // 10)),
+        # A loss that is no number must be seen, not smoothed over.
+        logging_nan_inf_filter=False,
         disable_tqdm=True,
         report_to="none",
         dataloader_pin_memory=on_cuda,
