@@ -40,7 +40,7 @@ def start_worker(
     *,
     model: str | None = None,
     backend: str | None = None,
-    alias: str = "default",
+    alias: str | None = None,
     kind: Literal["score", "embed"] = "score",
     report: Report = quiet,
 ) -> Iterator[RunningWorker]:
@@ -48,6 +48,7 @@ def start_worker(
 
     Without `model` it is the worker's own default. Raises EmbeddedError: ChildDied with the end of its log, NotReady.
     """
+    alias = alias or ("default" if kind == "score" else "embed")
     options = {"--alias": alias, "--kind": kind, "--model": model, "--backend": backend}
     given = [text for name, value in options.items() if value is not None for text in (name, value)]
     # The worker runs as the caller, whose modules it loads: only the servers drop to another account.
