@@ -77,6 +77,7 @@ class Reranker:
         *,
         query_text: str | None = None,
         text_fields: Sequence[str] = (),
+        plan: Plan | None = None,
         lane: names.Lane = names.INTERACTIVE,
     ) -> Outcome:
         """Searches, reranks where `policy` and the request allow it, and answers the request.
@@ -84,6 +85,7 @@ class Reranker:
         Args:
             query_text: what the user asked, where the request's body does not say it (a vector search).
             text_fields: the index's text fields, for when neither the policy nor the query names any.
+            plan: `query.plan`'s answer for this request, where the caller has asked already.
 
         Raises:
             EngineError: the engine does not answer, or refuses the client's own request.
@@ -92,10 +94,10 @@ class Reranker:
         started = time.monotonic()
         if policy.mode == "off" or random.random() >= policy.share:
             return await self._untouched(request, first_stage, "off", "switched off by policy", started)
-        plan = query.plan(request, policy, query_text=query_text)
-        if isinstance(plan, Skip):
-            return await self._untouched(request, first_stage, "skipped", plan.sentence, started)
-        response = await _widened(plan.request, first_stage)
+        planned = plan or query.plan(request, policy, query_text=query_text, text_fields=text_fields)
+        if isinstance(planned, Skip):
+            return await self._untouched(request, first_stage, "skipped", planned.sentence, started)
+        response = await _widened(planned.request, first_stage)
         if response is None or response.status in _REFUSALS:
             reason = "the engine refused the search with the window's size"
             return await self._untouched(request, first_stage, "skipped", reason, started)
@@ -108,7 +110,7 @@ class Reranker:
         except merge.Unreadable as exc:
             reason = f"the engine's response cannot be taken apart: {exc}"
             return await self._untouched(request, first_stage, "skipped", reason, started)
-        return await self._reranked(_Search(plan, policy, response, page, started, engine_s), text_fields, lane)
+        return await self._reranked(_Search(planned, policy, response, page, started, engine_s), text_fields, lane)
 
     async def _reranked(self, search: _Search, text_fields: Sequence[str], lane: names.Lane) -> Outcome:
         plan, policy = search.plan, search.policy
@@ -163,7 +165,7 @@ class _Search:
         """The engine's order and scores, cut to the page that the client asked for."""
         length = min(self.plan.window, len(self.page.hits))
         unranked = [fusion.Ranked(position=i, score=None, value=0.0) for i in range(length)]
-        policy = replace(self.policy, scores="engine", details=False)
+        policy = replace(self.policy, scores="engine")
         return self.merged(status, reason, unranked, scored, candidates=candidates, policy=policy)
 
     def merged(

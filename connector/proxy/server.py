@@ -11,12 +11,14 @@ import socket
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from connector import policies
 from connector.contract.errors import ConfigurationError
 from connector.proxy import logs
 from connector.proxy.app import Proxy
 from connector.proxy.nodes import NodeUrl
 from connector.proxy.options import ServeOptions
 from connector.proxy.protocol import ProxyProtocol
+from connector.settings import Settings
 
 __all__ = ["serve"]
 
@@ -44,8 +46,7 @@ def serve(options: ServeOptions) -> None:
         ConfigurationError: an address, file or policy that cannot be used.
     """
     logs.configure(options.log_level)
-    for url in options.engine_urls:
-        NodeUrl.parse(url)
+    _check(options)
     config = _config(options)
     _check_tls(config)
     with _listen(options) as listener:
@@ -57,6 +58,18 @@ def serve(options: ServeOptions) -> None:
             uvicorn.Server(config).run(sockets=[listener])
         else:
             Supervisor(config, sockets=[listener]).run()
+
+
+def _check(options: ServeOptions) -> None:
+    """Finds what cannot be used before any process starts."""
+    for url in options.engine_urls:
+        if NodeUrl.parse(url).credentials and not options.add_credentials:
+            raise ConfigurationError(
+                "the engine's address holds credentials: clients send their own; to lend them these, --add-credentials"
+            )
+    Settings.from_environment(options.environment)
+    if options.policies:
+        policies.load(options.policies)
 
 
 def _config(options: ServeOptions) -> uvicorn.Config:
