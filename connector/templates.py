@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -13,7 +13,7 @@ import mappings
 from connector.contract.errors import ConfigurationError, EngineRefused
 from connector.engines.base import Engine
 
-__all__ = ["Difference", "create_index", "differences", "fetch", "install"]
+__all__ = ["Difference", "create_index", "differences", "fetch", "install", "vector_dimensions"]
 
 #: What the engine adds to a template of its own accord is no difference: only these parts are compared.
 _COMPARED = ("index_patterns", "priority", "version", "_meta", "template")
@@ -65,8 +65,13 @@ async def install(engine: Engine, name: str, template: Mapping[str, Any], *, for
     return True
 
 
-async def create_index(engine: Engine, index: str, *, dimensions: int = mappings.DIMENSIONS) -> bool:
+async def create_index(
+    engine: Engine, index: str, *, dimensions: int = mappings.DIMENSIONS, text_fields: Sequence[str] = ()
+) -> bool:
     """Creates `index` with the project's mapping; False when an index, alias or data stream of that name is there.
+
+    Args:
+        text_fields: fields of English text, besides those of the template.
 
     Raises:
         EngineError: no answer, or a refusal.
@@ -78,6 +83,9 @@ async def create_index(engine: Engine, index: str, *, dimensions: int = mappings
     if response.status != 404:
         raise engine.refused(f"asking for index {index}", response)
     template = mappings.load(engine.name, engine.version, dimensions=dimensions)["template"]
+    properties = template["mappings"]["properties"]
+    for field in text_fields:
+        properties.setdefault(field, properties["text"])
     response = await engine.request("PUT", path, body=msgspec.json.encode(template))
     if response.status != 200:
         refusal = engine.refused(f"creating index {index}", response)
@@ -85,6 +93,23 @@ async def create_index(engine: Engine, index: str, *, dimensions: int = mappings
             return False
         raise refusal
     return True
+
+
+async def vector_dimensions(engine: Engine, index: str, field: str) -> int | None:
+    """The length of the vectors in `field` of `index`, or None where it is no vector field.
+
+    Raises:
+        EngineError: no answer, or a refusal.
+    """
+    response = await engine.request("GET", f"/{quote(index, safe='')}/_mapping/field/{quote(field, safe='')}")
+    if response.status != 200:
+        raise engine.refused(f"asking for the mapping of {index}", response)
+    for found in msgspec.json.decode(response.body).values():
+        for mapping in found["mappings"].get(field, {}).get("mapping", {}).values():
+            dimensions = mapping.get("dims", mapping.get("dimension"))
+            if dimensions is not None:
+                return int(dimensions)
+    return None
 
 
 def differences(engine: Mapping[str, Any], ours: Mapping[str, Any]) -> list[Difference]:
