@@ -66,12 +66,18 @@ async def install(engine: Engine, name: str, template: Mapping[str, Any], *, for
 
 
 async def create_index(
-    engine: Engine, index: str, *, dimensions: int = mappings.DIMENSIONS, text_fields: Sequence[str] = ()
+    engine: Engine,
+    index: str,
+    *,
+    dimensions: int = mappings.DIMENSIONS,
+    text_fields: Sequence[str] = (),
+    vector_field: str = mappings.VECTOR_FIELD,
 ) -> bool:
     """Creates `index` with the project's mapping; False when an index, alias or data stream of that name is there.
 
     Args:
         text_fields: fields of English text, besides those of the template.
+        vector_field: the field of `dimensions` numbers, in place of the template's.
 
     Raises:
         EngineError: no answer, or a refusal.
@@ -84,6 +90,7 @@ async def create_index(
         raise engine.refused(f"asking for index {index}", response)
     template = mappings.load(engine.name, engine.version, dimensions=dimensions)["template"]
     properties = template["mappings"]["properties"]
+    properties[vector_field] = properties.pop(mappings.VECTOR_FIELD)
     for field in text_fields:
         properties.setdefault(field, properties["text"])
     response = await engine.request("PUT", path, body=msgspec.json.encode(template))

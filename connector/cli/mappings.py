@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Index templates with English text, a vector and metadata.")
 
 Name = Annotated[str, typer.Option(help="Name of the index template on the engine.")]
-Pattern = Annotated[list[str] | None, typer.Option(help="Index names it is for; repeatable.  [default: docs-*]")]
+Pattern = Annotated[list[str] | None, typer.Option(help="Index names it is for; repeatable.", show_default="docs-*")]
 Dimensions = Annotated[int, typer.Option(min=1, max=16_000, help="Numbers in a vector.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON value in place of text.")]
 

@@ -9,8 +9,6 @@ import shlex
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,8 +16,7 @@ from aiohttp import web
 
 from connector import engines
 from connector.contract import errors
-
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+from tests.fixtures.http_server import Handler, serving
 
 ABOUT = {
     "elasticsearch": {"version": {"number": "9.5.3", "build_flavor": "default"}, "tagline": "You Know, for Search"},
@@ -27,19 +24,6 @@ ABOUT = {
     "elasticsearch7": {"version": {"number": "7.17.28"}, "tagline": "You Know, for Search"},
     "opensearch": {"version": {"number": "3.5.0", "distribution": "opensearch"}, "tagline": "The OpenSearch Project"},
 }
-
-
-@asynccontextmanager
-async def serving(handler: Handler, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
-    """A local HTTP server with one handler; yields its port."""
-    runner = web.ServerRunner(web.Server(handler))
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-        await site.start()
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
 
 
 def engine_like(about: str, seen: list[web.BaseRequest], *, authorization: str | None = None) -> Handler:
