@@ -1,12 +1,13 @@
 """The folder that one server keeps its configuration, data and log in, held by a lock as long as the server lives."""
 
+import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ LOCK_WAIT_S = 30.0
 #: A folder younger than this may be made right now, and not be locked yet.
 FRESH_S = 20.0
 MEMORY = Path("/dev/shm")  # noqa: S108  a RAM disk, used through unguessable folders of our own
+#: Bytes free on it, below which the cache folder's disk is used.
+MEMORY_NEEDED = 2**30
 PREFIX = "rerank-bridge-"
 
 
@@ -57,7 +60,7 @@ class RunFolder:
         return self.path / "output.log"
 
 
-@contextmanager
+@contextlib.contextmanager
 def opened(data: Path | None, account: Account | None, *, in_memory: bool = False) -> Iterator[RunFolder]:
     """A run folder at `data`, or a passing one in the cache (on the RAM disk with `in_memory`, where there is one).
 
@@ -75,9 +78,9 @@ def opened(data: Path | None, account: Account | None, *, in_memory: bool = Fals
         yield _laid_out(path, lock, account)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _passing(in_memory: bool) -> Iterator[Path]:
-    parent = MEMORY if in_memory and os.access(MEMORY, os.W_OK) else accounts.make_folder(cache.cache_folder() / "runs")
+    parent = MEMORY if in_memory and _has_memory() else accounts.make_folder(cache.cache_folder() / "runs")
     _sweep(parent)
     with cache.disk_errors(parent):
         path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
@@ -88,21 +91,24 @@ def _passing(in_memory: bool) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _has_memory() -> bool:
+    """Whether there is a RAM disk with room; that of a container is often too small for an engine."""
+    return os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_NEEDED
+
+
 def _sweep(parent: Path) -> None:
     """Remove what programs that were killed left behind: our folders whose lock nobody holds."""
     for path in parent.glob(f"{PREFIX}*"):
-        try:
-            fresh = time.time() - path.stat().st_mtime < FRESH_S
-            if not fresh and path.stat().st_uid == os.geteuid():
-                with (path / "lock").open("r+") as handle:
+        with contextlib.suppress(OSError):  # in use, or gone already
+            status = path.lstat()
+            ours = stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid()
+            if ours and time.time() - status.st_mtime > FRESH_S:
+                with (path / "lock").open("a+") as handle:
                     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     shutil.rmtree(path, ignore_errors=True)
-        except OSError:
-            # In use, or gone already.
-            continue
 
 
-@contextmanager
+@contextlib.contextmanager
 def _locked(path: Path, patience: float) -> Iterator[int]:
     """Hold the folder. A server that is still shutting down after its program was killed is waited for."""
     until = time.monotonic() + patience

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -103,10 +104,10 @@ def _hash_key(data: Path | None) -> str:
         return fresh
     path = account.make_folder(data.absolute()) / "hash-key"
     with cache.disk_errors(path):
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text().strip()
-        with os.fdopen(descriptor, "w") as file:
-            file.write(fresh)
-    return fresh
+        if not path.exists():
+            # mkstemp makes it with mode 0600; the key appears whole or not at all.
+            descriptor, partial = tempfile.mkstemp(dir=data, prefix=".hash-key-")
+            with os.fdopen(descriptor, "w") as file:
+                file.write(fresh)
+            Path(partial).rename(path)
+        return path.read_text().strip()
