@@ -112,7 +112,7 @@ async def _embedding(job: Job, named: Settings) -> AsyncIterator[Embedding | Non
 
 
 async def _prepared(engine: Engine, job: Job, embedding: Embedding | None) -> bool:
-    """Whether the index was created now. Into one that was there the vectors must fit: else every document is refused."""
+    """Whether the index was created now. Into one that was there the vectors must fit, or none would be taken."""
     dimensions = await _dimensions(embedding) if embedding else job.dimensions
     created = await templates.create_index(
         engine, job.index, dimensions=dimensions, text_fields=job.shape.text_fields, vector_field=job.vector_field
