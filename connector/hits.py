@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from connector.merge import Hit
+from connector import field_pattern
+from connector.page import Hit
 from connector.settings import TextTemplate
 
 __all__ = ["clean", "texts"]
@@ -113,7 +113,7 @@ def _leniently(raw: bytes) -> Any:
 
 def _values(document: Any, name: str) -> Iterator[str]:
     if "*" in name:
-        return (value for path, value in _leaves(document, "") if fnmatch.fnmatchcase(path, name))
+        return (value for path, value in _leaves(document, "") if field_pattern.matches(name, path))
     return _along(document, name.split("."), descended=False)
 
 

@@ -142,8 +142,10 @@ def update(text: bytes, changes: Mapping[str, bytes | None]) -> bytes:
     return b"{" + b",".join(kept + added) + b"}"
 
 
-def replace(text: bytes, path: Sequence[str | int], value: bytes) -> bytes:
+def replace(text: bytes, path: Sequence[str | int], value: bytes | None) -> bytes:
     """`text` with the value at `path` (keys and indexes from the root) replaced; the last key may be new.
+
+    None leaves out the member that the path ends in.
 
     Raises:
         Unreadable: nothing stands there, or it cannot be found with certainty.
@@ -154,8 +156,7 @@ def replace(text: bytes, path: Sequence[str | int], value: bytes) -> bytes:
         if step >= len(spans):
             raise Unreadable(f"there is no element {step}")
         start, end = spans[step]
-        new = replace(text[start:end], rest, value) if rest else value
-        return text[:start] + new + text[end:]
+        return text[:start] + (replace(text[start:end], rest, value) if rest else value or b"null") + text[end:]
     if rest:
         member = members(shape(text)).get(step)
         if member is None:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from connector import splice
-from connector.asked import SearchRequest
+from connector.query.asked import SearchRequest
 
 __all__ = ["read", "strip"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connector.asked import Asked, is_on
-from connector.reasons import Reason
+from connector.query.asked import Asked, is_on
+from connector.query.reasons import Reason
 
 __all__ = ["blocker", "pipeline_reranks"]
 
@@ -31,7 +31,7 @@ def pipeline_reranks(definition: Mapping[str, Any]) -> bool:
 
 def _form(asked: Asked) -> Reason | None:
     params = asked.params
-    if params.get("format", "json") != "json" or is_on(params, "pretty"):
+    if params.get("format", "json").lower() != "json" or is_on(params, "pretty"):
         return Reason.FORMAT
     if "json" not in params.get("source_content_type", "application/json"):
         return Reason.FORMAT
@@ -48,7 +48,7 @@ def _paging(asked: Asked) -> Reason | None:
 
 def _order(asked: Asked) -> Reason | None:
     tree = asked.tree
-    if not _by_score(asked.params["sort"].split(",") if "sort" in asked.params else tree.get("sort")):
+    if not _sorted_by_score(asked):
         return Reason.SORT
     if _PINNING & _keys(tree.get("query")) or _PINNING & _keys(tree.get("retriever")):
         return Reason.PINNED
@@ -60,8 +60,19 @@ def _order(asked: Asked) -> Reason | None:
     return Reason.SEARCH_PIPELINE if isinstance(pipeline, Mapping) and pipeline_reranks(pipeline) else None
 
 
+def _sorted_by_score(asked: Asked) -> bool:
+    """Whether the order is by falling score alone.
+
+    A tie-breaker beside it is there for `search_after`, and so is any sort of a point in time, which adds one itself.
+    The sort in the URL comes after the body's, and does not take its place.
+    """
+    in_url, in_body = asked.params.get("sort"), asked.tree.get("sort")
+    if (in_url or in_body) and "pit" in asked.tree:
+        return False
+    return not (in_url and in_body) and _by_score(in_body) and (not in_url or _by_score(in_url))
+
+
 def _by_score(sort: Any) -> bool:
-    """Whether the order is by falling score alone; a tie-breaker beside it is there for `search_after`."""
     if sort is None or sort == []:
         return True
     if isinstance(sort, list):

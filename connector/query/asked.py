@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from connector import splice
-from connector.reasons import Reason, Skip
+from connector.query.reasons import Reason, Skip
 
 __all__ = ["Asked", "SearchRequest", "is_on", "read"]
 
@@ -46,7 +46,10 @@ class Asked:
 def read(request: SearchRequest) -> Asked | Skip:
     """Reads a request; where it cannot be read, the engine shall answer it."""
     params = dict(request.params)
-    body = request.body.strip() or params.get("source", "").encode(errors="replace").strip() or b"{}"
+    body, source = request.body.strip(), params.get("source")
+    if source is not None and (body or "source_content_type" not in params):
+        return Skip(Reason.MALFORMED)  # a 400 of the engine's own
+    body = body or (source or "{}").encode(errors="replace")
     try:
         tree = msgspec.json.decode(body)
         splice.members(body)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.asked import Asked
+from connector.query.asked import Asked
 from connector.settings import MAX_SIZE
 
 __all__ = ["Change", "Widened", "widen"]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connector import asked as asking
-from connector import blockers, discovery, options, retrieval, splice, widening
-from connector.asked import Asked, SearchRequest
-from connector.reasons import Reason, Skip
+from connector import splice
+from connector.query import asked as asking
+from connector.query import blockers, discovery, options, preference, retrieval, two_phase, widening
+from connector.query.asked import Asked, SearchRequest
+from connector.query.reasons import Reason, Skip
 from connector.settings import MAX_SIZE, Policy
 
-__all__ = ["Plan", "Reason", "SearchRequest", "Skip", "plan"]
+__all__ = ["Plan", "plan"]
+
+#: Parameters whose meaning the rewritten body carries.
+_PAGING = ("from", "size", "source", "source_content_type")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,8 +35,11 @@ class Plan:
     fields: tuple[str, ...] = ()
     #: Members that were asked for on top, to be cut from every hit.
     cut: tuple[str, ...] = ()
-    #: `filter_path` is in force: nothing may be added to the response.
+    #: `filter_path` names pieces of a hit: nothing may be added to the response, and a hit with none of them is no hit.
     filtered: bool = False
+    #: The client's fetch options are costly: `request` does without them, and this one, once narrowed to the hits of
+    #: the client's page (`connector.query.two_phase`), brings those.
+    second: SearchRequest | None = None
     #: Name of the OpenSearch search pipeline asked for; look it up with `blockers.pipeline_reranks`.
     pipeline: str | None = None
 
@@ -58,25 +65,55 @@ def plan(
     if asked.from_ >= widened.window:
         return Skip(Reason.BEYOND_WINDOW)
     fields = tuple(policy.text.fields or found.fields or text_fields)
+    fetched = min(max(widened.window, asked.from_ + asked.size), MAX_SIZE)
     added = retrieval.retrieval(asked, fields)
-    if isinstance(added, Skip):
+    twice = two_phase.is_possible(asked) and (isinstance(added, Skip) or two_phase.is_costly(asked, fetched))
+    if isinstance(added, Skip) and not twice:
         return added
     try:
-        sent = _rewritten(asked, widened, added)
+        return _plan(asked, query, fields, widened, fetched, None if twice or isinstance(added, Skip) else added)
     except splice.Unreadable:
         return Skip(Reason.MALFORMED)
+
+
+def _plan(
+    asked: Asked,
+    query: str,
+    fields: tuple[str, ...],
+    widened: widening.Widened,
+    fetched: int,
+    added: retrieval.Retrieval | None,
+) -> Plan:
+    """The plan of one request, or of two where nothing can be added to it."""
+    body = asked.body
+    for change in widened.changes:
+        body = splice.replace(body, change.path, b"%d" % change.value)
+    dropped: Mapping[str, str | None] = {}
+    second = None
+    if added is None:
+        second = two_phase.second(asked)
+        body, dropped = two_phase.lightened(asked, body)
+        added = retrieval.hidden_source(fields)
+    body = splice.update(body, {"from": b"0", "size": b"%d" % fetched, **added.body})
+    replaced = {**dict.fromkeys(_PAGING), **dropped, **added.params, **preference.stable(asked, query)}
     pipeline = asked.params.get("search_pipeline", asked.tree.get("search_pipeline"))
     return Plan(
         query=query,
         window=widened.window,
         from_=asked.from_,
         size=asked.size,
-        request=sent,
+        request=SearchRequest(index=asked.request.index, params=_params(asked, replaced), body=body),
         fields=fields,
-        cut=added.cut,
-        filtered="filter_path" in asked.params,
+        cut=() if second else added.cut,
+        filtered=added.filtered,
+        second=second,
         pipeline=pipeline if isinstance(pipeline, str) else None,
     )
+
+
+def _params(asked: Asked, replaced: Mapping[str, str | None]) -> tuple[tuple[str, str], ...]:
+    kept = [(name, value) for name, value in asked.request.params if name not in replaced]
+    return (*kept, *((name, value) for name, value in replaced.items() if value is not None))
 
 
 def _question(asked: Asked) -> discovery.Found:
@@ -92,19 +129,3 @@ def _reason(asked: Asked, query: str, policy: Policy) -> Reason | None:
     if len(query.split()) < policy.min_query_terms:
         return Reason.SHORT_QUERY
     return Reason.BEYOND_LIMIT if asked.from_ + asked.size > MAX_SIZE else None
-
-
-def _rewritten(asked: Asked, widened: widening.Widened, added: retrieval.Retrieval) -> SearchRequest:
-    """The request with the window in the place of the page. Paging stands in the body only."""
-    body = asked.body
-    for change in widened.changes:
-        body = splice.replace(body, change.path, b"%d" % change.value)
-    fetched = min(max(widened.window, asked.from_ + asked.size), MAX_SIZE)
-    body = splice.update(body, {"from": b"0", "size": b"%d" % fetched, **added.body})
-    replaced: Mapping[str, str | None] = {
-        **dict.fromkeys(("from", "size", "source", "source_content_type")),
-        **added.params,
-    }
-    params = [(name, value) for name, value in asked.request.params if name not in replaced]
-    params += [(name, value) for name, value in replaced.items() if value is not None]
-    return SearchRequest(index=asked.request.index, params=tuple(params), body=body)

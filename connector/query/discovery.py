@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from connector import query_syntax
+from connector.query import syntax
 
 __all__ = ["Clause", "Found", "discover", "of_url"]
 
@@ -96,14 +96,14 @@ def _multi_match(body: Mapping[str, Any], _depth: int) -> Iterator[Clause]:
 
 def _query_string(body: Mapping[str, Any], _depth: int) -> Iterator[Clause]:
     if isinstance(body.get("query"), str):
-        text, named, bare = query_syntax.lucene(body["query"])
+        text, named, bare = syntax.lucene(body["query"])
         default = _names(body.get("fields") or body.get("default_field"))
         yield Clause(text, (*named, *default) if default or not bare else ())
 
 
 def _simple_query_string(body: Mapping[str, Any], _depth: int) -> Iterator[Clause]:
     if isinstance(body.get("query"), str):
-        yield Clause(query_syntax.simple(body["query"]), _names(body.get("fields")))
+        yield Clause(syntax.simple(body["query"]), _names(body.get("fields")))
 
 
 def _names(fields: Any) -> tuple[str, ...]:
