@@ -8,6 +8,7 @@ __all__ = [
     "ALIAS_PREFIX",
     "BATCH",
     "EMBED_TASK",
+    "EVALUATE_PREFIX",
     "HEARTBEAT_PREFIX",
     "INTERACTIVE",
     "JOB_PREFIX",
@@ -29,8 +30,9 @@ BATCH: Lane = "batch"
 SCORE_TASK = "rerank_bridge.score"
 EMBED_TASK = "rerank_bridge.embed"
 
-#: Cache Redis: one hash a (fingerprint, passage policy, query).
+#: Cache Redis: one hash a (fingerprint, passage policy, query); timings that evaluations measured (connectors only).
 SCORE_PREFIX = "rr:s:"
+EVALUATE_PREFIX = "rr:e:"
 #: State Redis: one list a connector process, one string a live worker, one string an alias, jobs.
 REPLY_PREFIX = "rr:reply:"
 HEARTBEAT_PREFIX = "rr:worker:"

@@ -1,0 +1,1 @@
+"""Is it better, on my queries? Judged collections, runs, metrics, sweeps, significance and the report."""
