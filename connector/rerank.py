@@ -18,7 +18,7 @@ from connector import fusion, hits, merge, query
 from connector.contract import names
 from connector.contract.errors import EngineRefused
 from connector.engines.base import EngineResponse
-from connector.query import Plan, SearchRequest, Skip
+from connector.query import Plan, SearchRequest, Skip, two_phase
 from connector.scoring.base import Scored, Scorer
 from connector.settings import Policy
 
@@ -60,6 +60,8 @@ class Outcome:
     candidates: int = 0
     cache_hits: int = 0
     tasks: int = 0
+    #: The engine refused the rewritten request; `response` is its answer to the client's own.
+    refused: bool = False
     timings: Timings = field(default_factory=Timings)
 
 
@@ -100,19 +102,27 @@ class Reranker:
         response = await _widened(planned.request, first_stage)
         if response is None or response.status in _REFUSALS:
             reason = "the engine refused the search with the window's size"
-            return await self._untouched(request, first_stage, "skipped", reason, started)
+            outcome = await self._untouched(request, first_stage, "skipped", reason, started)
+            return replace(outcome, refused=True)
         engine_s = time.monotonic() - started
         if response.status >= 300:
             reason = f"the engine answered {response.status}"
             return Outcome(response=response, status="skipped", reason=reason, timings=_until_now(started, engine_s))
         try:
-            page = merge.read(response.body)
+            search = _Search(planned, policy, response, merge.read(response.body), started, engine_s)
+            outcome = await self._reranked(search, text_fields, first_stage, lane)
         except merge.Unreadable as exc:
             reason = f"the engine's response cannot be taken apart: {exc}"
             return await self._untouched(request, first_stage, "skipped", reason, started)
-        return await self._reranked(_Search(planned, policy, response, page, started, engine_s), text_fields, lane)
+        if planned.second and outcome.status not in ("applied", "partial"):
+            # The first of two requests went without the client's fetch options.
+            untouched = await self._untouched(request, first_stage, outcome.status, outcome.reason, started)
+            return replace(outcome, response=untouched.response, timings=_until_now(started, engine_s))
+        return outcome
 
-    async def _reranked(self, search: _Search, text_fields: Sequence[str], lane: names.Lane) -> Outcome:
+    async def _reranked(
+        self, search: _Search, text_fields: Sequence[str], first_stage: FirstStage, lane: names.Lane
+    ) -> Outcome:
         plan, policy = search.plan, search.policy
         window = search.page.hits[: plan.window]
         texts = hits.texts(window, policy.text, plan.fields or tuple(text_fields))
@@ -137,9 +147,23 @@ class Reranker:
         arriving = iter(scored.values)
         scores = [next(arriving) if text else None for text in texts]
         ranking = fusion.rank([hit.score for hit in window], scores, policy.fusion, pins=policy.pins)
+        fetched = await self._fetched(search, ranking, first_stage)
+        status: Status = "partial" if partial else "applied"
         return search.merged(
-            "partial" if partial else "applied", str(scored.failure or ""), ranking, scored, candidates=len(documents)
+            status, str(scored.failure or ""), ranking, scored, candidates=len(documents), fetched=fetched
         )
+
+    async def _fetched(
+        self, search: _Search, ranking: Sequence[fusion.Ranked], first_stage: FirstStage
+    ) -> list[merge.Hit] | None:
+        """The hits of the client's page with its costly fetch options, where the plan is to ask for them apart."""
+        shown = merge.page_hits(search.page, search.plan, ranking)
+        if search.plan.second is None or not shown:
+            return None
+        response = await _widened(two_phase.narrowed(search.plan.second, shown), first_stage)
+        if response is None or response.status >= 300:
+            raise merge.Unreadable("the engine refused to fetch the hits of the page apart")
+        return two_phase.arranged(shown, merge.read(response.body))
 
     async def _untouched(
         self, request: SearchRequest, first_stage: FirstStage, status: Status, reason: str, started: float
@@ -177,11 +201,14 @@ class _Search:
         *,
         candidates: int,
         policy: Policy | None = None,
+        fetched: Sequence[merge.Hit] | None = None,
     ) -> Outcome:
         """The response in the order of `ranking`."""
         merging = time.monotonic()
         took_ms = round((merging - self._started - self._engine_s) * 1000)
-        body = merge.merge(self.page, self.plan, ranking, policy=policy or self.policy, took_ms=took_ms)
+        body = merge.merge(
+            self.page, self.plan, ranking, policy=policy or self.policy, took_ms=took_ms, fetched=fetched
+        )
         scored = scored or Scored(values=[])
         now = time.monotonic()
         return Outcome(

@@ -14,11 +14,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from connector import blockers, schema
+from connector import schema
 from connector.contract.errors import EngineUnavailable
 from connector.proxy import first_stage
 from connector.proxy import headers as http
 from connector.proxy.forward import Body, Forwarder, Request
+from connector.query import blockers
 
 __all__ = ["Facts"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
-from connector import options, query
+from connector import query
 from connector.contract.errors import EngineUnavailable
 from connector.engines.base import EngineResponse
 from connector.policies import Different, Policies, Rule
@@ -22,8 +22,7 @@ from connector.proxy.pass_through import body_of, pass_through, request_of
 from connector.proxy.refusals import Refusals
 from connector.proxy.stats import Stats
 from connector.proxy.telling import Told
-from connector.query import Plan, SearchRequest, Skip
-from connector.reasons import Reason
+from connector.query import Plan, Reason, SearchRequest, Skip, options
 from connector.rerank import Outcome, Reranker
 from connector.settings import Policy
 
@@ -165,7 +164,7 @@ class Searches:
             log.exception("search_failed", extra={"fields": {"index": call.index}})
             await self._untouched(call, Told("error", f"a defect of rerank-bridge: {type(exc).__name__}"))
             return
-        if stage.repeated and outcome.response.status < 400:
+        if outcome.refused and outcome.response.status < 400:
             # The engine takes the client's search, but not ours.
             self.refusals.add(call.index, refusals.shape(chosen.search))
         await self._respond(call, chosen, outcome)
@@ -205,12 +204,10 @@ class _Stage:
 
     def __init__(self, forwarder: Forwarder, call: _Call, search: SearchRequest, limit: int) -> None:
         self._forwarder, self._call, self._search, self._limit = forwarder, call, search, limit
-        self.repeated = False
 
     async def __call__(self, search: SearchRequest) -> EngineResponse:
         """See `connector.rerank.FirstStage`."""
         if search is self._search:
-            self.repeated = True
             search = self._call.stripped or search
             if self._call.stripped is None:
                 request, body = self._call.request, self._call.raw.body()
