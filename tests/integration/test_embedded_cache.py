@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -98,11 +99,15 @@ def test_a_cache_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -
         cache.cache_folder({"RERANK_BRIDGE_CACHE_DIR": str(tmp_path / "file" / "cache")})
 
 
-def test_the_first_closed_folder_on_the_way_is_found(tmp_path: Path) -> None:
-    nobody = Account(uid=65534, gid=65534)
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    tmp_path.chmod(0o755)
-    (tmp_path / "a").chmod(0o700)
-    assert account.barrier(tmp_path / "a" / "b", nobody) in (tmp_path / "a", *tmp_path.parents)
-    assert account.barrier(tmp_path / "a" / "b", None) is None
-    assert account.barrier(Path("/"), nobody) is None
+def test_the_first_closed_folder_on_the_way_is_found() -> None:
+    stranger = Account(uid=54321, gid=54321)
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as name:
+        top = Path(name)
+        (top / "a" / "b").mkdir(parents=True)
+        top.chmod(0o755)
+        assert account.barrier(top / "a" / "b", stranger) is None
+        (top / "a").chmod(0o700)
+        assert account.barrier(top / "a" / "b", stranger) == top / "a"
+        owner = Account(uid=os.geteuid(), gid=os.getegid())
+        assert account.barrier(top / "a" / "b", owner) is None
+        assert account.barrier(top / "a" / "b", None) is None
