@@ -38,7 +38,7 @@ def texts(hits: Sequence[Hit], template: TextTemplate, fields: Sequence[str]) ->
 
 def clean(text: str) -> str:
     """`text` as a tokenizer takes it: spaces in the place of control characters and lone surrogates."""
-    return _UNCLEAN.sub(" ", text)
+    return text if text.isprintable() else _UNCLEAN.sub(" ", text)
 
 
 def _text(hit: Hit, names: Sequence[str], template: TextTemplate) -> str | None:

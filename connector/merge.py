@@ -49,21 +49,23 @@ def merge(
         Unreadable: the response cannot be made with certainty; the client's own request should be sent.
     """
     order = _order(page, plan, ranking)
-    scores = shown.scores([hit.score_bytes for hit in page.hits], ranking, policy.scores)
+    engine = [hit.score_bytes for hit in page.hits]
+    slots = range(plan.from_, min(plan.from_ + plan.size, len(order)))
     hits: list[bytes] = []
-    for slot in range(plan.from_, min(plan.from_ + plan.size, len(order))):
+    for slot, score in zip(slots, shown.scores(engine, ranking, policy.scores, slots), strict=True):
         ranked = ranking[slot] if slot < len(ranking) else None
         hit = page.hits[order[slot]]
         seen = fetched[slot - plan.from_] if fetched is not None else hit
-        hits.append(_written(seen, hit.score, order[slot], scores[slot], ranked, plan, policy))
+        hits.append(_written(seen, hit.score, order[slot], score, ranked, plan, policy))
     if plan.filtered:
         hits = [hit for hit in hits if hit != b"{}"]
         if not hits:
             raise Unreadable("nothing that filter_path names is there")
     edits = [Edit(page.outer["hits"].start, page.outer["hits"].end, b"[" + b",".join(hits) + b"]")]
     edits += _took(page, took_ms)
-    if policy.scores == "rerank" and scores and scores[0]:
-        edits += _replaced(page.body, page.outer, "max_score", scores[0])
+    if policy.scores == "rerank" and ranking:
+        best = shown.scores(engine, ranking, policy.scores, range(1))[0]
+        edits += _replaced(page.body, page.outer, "max_score", best or b"null")
     if policy.details and not plan.filtered:
         end = page.body.rindex(b"}")
         edits.append(Edit(end, end, b',"_rerank":' + _block(policy, ranking)))
@@ -89,8 +91,9 @@ def _written(
     policy: Policy,
 ) -> bytes:
     """The hit as the client sees it: with its new score, its details, and without what only we asked for."""
-    edits = [] if score is None else _replaced(hit.raw, hit.members, "_score", score)
-    if ranked is not None and ranked.score is not None and score is not None and "_explanation" in hit.members:
+    span = hit.score_span
+    edits = [Edit(*span, score)] if span and score else []
+    if edits and score and hit.is_explained and ranked is not None and ranked.score is not None:
         member = hit.members["_explanation"]
         original = hit.raw[member.start : member.end]
         edits.append(Edit(member.start, member.end, _explanation(score, original, policy)))

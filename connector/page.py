@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 
 import msgspec
 
@@ -14,12 +13,17 @@ from connector.splice import Member, Unreadable
 __all__ = ["Hit", "Page", "read"]
 
 
+#: What stands for no score.
+_NO_SCORE = (None, b"null")
+
+
 class _Head(msgspec.Struct):
     """What is read of a hit; everything else is carried."""
 
     score: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_score", default=msgspec.UNSET)
     source: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_source", default=msgspec.UNSET)
     fields: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    explanation: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_explanation", default=msgspec.UNSET)
 
 
 class _Identity(msgspec.Struct):
@@ -34,37 +38,58 @@ _heads = msgspec.json.Decoder(_Head)
 _identities = msgspec.json.Decoder(_Identity)
 
 
-@dataclass(frozen=True)
 class Hit:
-    """One hit of a response."""
+    """One hit of a response.
 
-    #: The whole object, as the engine sent it.
-    raw: bytes
-    #: The same, or its stand-in where `raw` holds lone surrogates (`splice.shape`).
-    shape: bytes
+    Attributes:
+        raw: the whole object, as the engine sent it.
+        score_bytes: `_score` as the engine wrote it; None where it wrote none.
+        score: `_score`; None where the engine gave null or none.
 
-    @cached_property
+    Raises:
+        Unreadable: it is no hit.
+    """
+
+    __slots__ = ("_head", "_members", "_shape", "raw", "score", "score_bytes")
+
+    def __init__(self, raw: bytes, shape: bytes | None = None) -> None:
+        """`shape`: the stand-in for `raw` where that holds lone surrogates (`splice.shape`)."""
+        self.raw = raw
+        self._shape = raw if shape is None else shape
+        self._members: dict[str, Member] | None = None
+        try:
+            self._head = _heads.decode(self._shape)
+            score = self._head.score
+            self.score_bytes = None if score is msgspec.UNSET else bytes(score)
+            self.score = None if self.score_bytes in _NO_SCORE else float(self.score_bytes)
+        except (msgspec.MsgspecError, ValueError) as exc:
+            raise Unreadable(f"a hit cannot be read: {exc}") from exc
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether it carries an `_explanation`."""
+        return self._head.explanation is not msgspec.UNSET
+
+    @property
+    def score_span(self) -> tuple[int, int] | None:
+        """Start and end of `_score` in `raw`; None where the engine gave null or none."""
+        if self.score_bytes is None or self.score is None:
+            return None
+        span = splice.value_of(self._shape, "_score", self.score_bytes)
+        return span or (self.members["_score"].start, self.members["_score"].end)
+
+    @property
     def members(self) -> dict[str, Member]:
         """Where each member stands in `raw`."""
-        return splice.members(self.shape)
-
-    @cached_property
-    def score_bytes(self) -> bytes | None:
-        """`_score` as the engine wrote it; None where it wrote none."""
-        raw = self._head.score
-        return None if raw is msgspec.UNSET else bytes(raw)
-
-    @cached_property
-    def score(self) -> float | None:
-        """`_score`; None where the engine gave null or none."""
-        text = self.score_bytes
-        return None if text is None or text == b"null" else float(text)
+        if self._members is None:
+            self._members = splice.members(self._shape)
+        return self._members
 
     @property
     def identity(self) -> tuple[str, str, str | None]:
         """Index, id and routing; an id alone is there again in other indices, and in one by custom routing."""
         try:
-            found = _identities.decode(self.shape)
+            found = _identities.decode(self._shape)
         except msgspec.MsgspecError as exc:
             raise Unreadable(f"a hit does not say what it is: {exc}") from exc
         return found.index, found.id, found.routing
@@ -79,17 +104,10 @@ class Hit:
         """`fields`, or None without them."""
         return self._piece("fields", self._head.fields)
 
-    @cached_property
-    def _head(self) -> _Head:
-        try:
-            return _heads.decode(self.shape)
-        except msgspec.MsgspecError as exc:
-            raise Unreadable(str(exc)) from exc
-
     def _piece(self, name: str, raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
         if raw is msgspec.UNSET:
             return None
-        if self.raw is self.shape:
+        if self.raw is self._shape:
             return bytes(raw)
         member = self.members[name]
         return self.raw[member.start : member.end]
@@ -120,10 +138,5 @@ def read(body: bytes) -> Page:
     if "hits" not in outer:
         raise Unreadable("its hits have no list")
     spans = splice.elements(text, outer["hits"].start, outer["hits"].end)
-    hits = tuple(_hit(body, text, start, end) for start, end in spans)
+    hits = tuple(Hit(body[a:b], None if text is body else text[a:b]) for a, b in spans)
     return Page(body=body, top=top, outer=outer, hits=hits)
-
-
-def _hit(body: bytes, text: bytes, start: int, end: int) -> Hit:
-    raw = body[start:end]
-    return Hit(raw=raw, shape=raw if text is body else text[start:end])

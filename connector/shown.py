@@ -19,9 +19,9 @@ _single = struct.Struct("<f")
 
 
 def scores(
-    engine: Sequence[bytes | None], ranking: Sequence[Ranked], policy: Literal["engine", "rerank"]
+    engine: Sequence[bytes | None], ranking: Sequence[Ranked], policy: Literal["engine", "rerank"], slots: range
 ) -> list[bytes | None]:
-    """What each slot shows, in the new order; None: leave what the hit has.
+    """What each of `slots` shows, in the new order; None: leave what the hit has.
 
     Args:
         engine: the engine's `_score` of each hit, in its order, as it wrote them.
@@ -30,16 +30,20 @@ def scores(
             the window scaled below the lowest of them (as Vespa's global phase does).
     """
     if policy == "engine":
-        return list(engine)
+        return [engine[slot] for slot in slots]
     window = _window(ranking)
-    return [float32(value) for value in window + _tail([_number(score) for score in engine], window)]
+    values = window + _tail([_number(score) for score in engine[max(0, len(window) - 1) :]], window)
+    return [float32(values[slot]) for slot in slots]
 
 
 def float32(value: float) -> bytes:
     """The shortest decimal that reads back as the same float32; always with a point or an exponent."""
-    value = min(max(value, -_FLOAT32_MAX), _FLOAT32_MAX)
-    target = _single.pack(value)
-    text = next(text for digits in range(1, 10) if _single.pack(float(text := f"{value:.{digits}g}")) == target)
+    value = _single.unpack(_single.pack(min(max(value, -_FLOAT32_MAX), _FLOAT32_MAX)))[0]
+    text = f"{value:.6g}"  # six digits always survive float32, nine always suffice
+    for digits in (7, 8, 9):
+        if _single.unpack(_single.pack(float(text)))[0] == value:
+            break
+        text = f"{value:.{digits}g}"
     return (text if "." in text or "e" in text else f"{text}.0").encode()
 
 
@@ -58,13 +62,17 @@ def _window(ranking: Sequence[Ranked]) -> list[float]:
 
 
 def _tail(engine: Sequence[float], window: Sequence[float]) -> list[float]:
-    """The hits behind the window: the engine's scores, scaled so that the window's last one meets its new value."""
+    """The hits behind the window: the engine's scores, scaled so that the window's last one meets its new value.
+
+    Args:
+        engine: the engine's scores from the window's last hit on, or of all hits without a window.
+    """
     if not window:
         return list(engine)
-    last, low = engine[len(window) - 1], window[-1]
+    last, low = engine[0], window[-1]
     factor = low / last if last > 0 else 0.0
     tail: list[float] = []
-    for score in engine[len(window) :]:
+    for score in engine[1:]:
         tail.append(min(max(score * factor, 0.0), tail[-1] if tail else low))
     return tail
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-__all__ = ["Edit", "Member", "Unreadable", "apply", "elements", "members", "replace", "shape", "update"]
+__all__ = ["Edit", "Member", "Unreadable", "apply", "elements", "members", "replace", "shape", "update", "value_of"]
 
 
 T = TypeVar("T")
@@ -31,8 +30,7 @@ class Member(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Edit:
+class Edit(NamedTuple):
     """Puts `new` in the place of the bytes from `start` to `end`."""
 
     start: int
@@ -81,11 +79,32 @@ def members(text: bytes, start: int = 0, end: int | None = None) -> dict[str, Me
     for name, raw in values.items():
         if found:
             position = _past(text, position, b",")
-        key, begin = _key(text, position, name)
-        position = _stop(text, begin, raw)
-        found[name] = Member(key, begin, position)
+        key, value = b'"%b":' % name.encode(), bytes(raw)
+        begin = position + len(key)
+        if text.startswith(key, position) and text.startswith(value, begin):  # as engines write it
+            found[name] = Member(position, begin, begin + len(value))
+        else:
+            found[name] = _member(text, position, name, value)
+        position = found[name].end
     _close(text, position, b"}", end)
     return found
+
+
+def value_of(text: bytes, name: str, value: bytes) -> tuple[int, int] | None:
+    """Start and end of `value`, the value of the member `name` of the object `text`; None where that is not certain.
+
+    A short cut to one early member of a large object: its key is there once, and what comes before it is whole members.
+    """
+    key = b'"%b":' % name.encode()
+    at = text.find(key)
+    start, end = at + len(key), at + len(key) + len(value)
+    if text.count(key) != 1 or text[start:end] != value or text[end : end + 1] not in (b",", b"}"):
+        return None
+    try:
+        _objects.decode(text[:at] + b'"":0}')
+    except msgspec.MsgspecError:
+        return None
+    return start, end
 
 
 def elements(text: bytes, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
@@ -101,8 +120,10 @@ def elements(text: bytes, start: int = 0, end: int | None = None) -> list[tuple[
     for raw in values:
         if found:
             position = _past(text, position, b",")
-        begin = _past_space(text, position)
-        position = _stop(text, begin, raw)
+        begin, value = _past_space(text, position), bytes(raw)
+        position = begin + len(value)
+        if not text.startswith(value, begin):
+            raise Unreadable("an element is not where it should be")
         found.append((begin, position))
     _close(text, position, b"]", end)
     return found
@@ -110,6 +131,9 @@ def elements(text: bytes, start: int = 0, end: int | None = None) -> list[tuple[
 
 def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
     """`text` with the edits made. They may not overlap."""
+    edits = list(edits)
+    if len(edits) == 1:
+        return text[: edits[0].start] + edits[0].new + text[edits[0].end :]
     parts: list[bytes] = []
     position = 0
     for edit in sorted(edits, key=lambda edit: edit.start):
@@ -172,17 +196,12 @@ def _decode(decoder: msgspec.json.Decoder[T], text: bytes, start: int, end: int)
         raise Unreadable(str(exc)) from exc
 
 
-def _key(text: bytes, position: int, name: str) -> tuple[int, int]:
-    """Where the key `name`, which comes next, begins, and where its value does."""
-    compact = b'"%b":' % name.encode()
-    if text.startswith(compact, position):
-        position, begin = position, position + len(compact)
-    else:
-        match = _KEY.match(text, position)
-        if match is None or _strings.decode(match[1]) != name:
-            raise Unreadable(f"the key {name!r} is not where it should be")
-        position, begin = match.start(1), match.end()
-    return position, _past_space(text, begin)
+def _member(text: bytes, position: int, name: str, value: bytes) -> Member:
+    """The member `name`, which comes next, however it is written."""
+    match = _KEY.match(text, position)
+    if match is None or _strings.decode(match[1]) != name or not text.startswith(value, match.end()):
+        raise Unreadable(f"the member {name!r} is not where it should be")
+    return Member(match.start(1), match.end(), match.end() + len(value))
 
 
 def _past(text: bytes, position: int, sign: bytes) -> int:
@@ -200,13 +219,6 @@ def _past_space(text: bytes, position: int) -> int:
         return position
     match = _SPACE.match(text, position)
     return match.end() if match else position
-
-
-def _stop(text: bytes, start: int, raw: msgspec.Raw) -> int:
-    value = bytes(raw)
-    if not text.startswith(value, start):
-        raise Unreadable("a value is not where it should be")
-    return start + len(value)
 
 
 def _close(text: bytes, position: int, bracket: bytes, end: int) -> None:
