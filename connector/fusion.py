@@ -131,6 +131,7 @@ def _scaled(scores: list[float]) -> list[float]:
 
 
 def _standardised(scores: list[float]) -> list[float]:
-    deviation = statistics.pstdev(scores) if scores else 0.0
     mean = statistics.fmean(scores) if scores else 0.0
+    # Not statistics.pstdev: its exact fractions cost more than everything else here.
+    deviation = math.sqrt(statistics.fmean((score - mean) ** 2 for score in scores)) if scores else 0.0
     return [(score - mean) / deviation if deviation else 0.0 for score in scores]

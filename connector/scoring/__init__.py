@@ -22,6 +22,8 @@ __all__ = ["Embedder", "Scored", "Scorer", "connect"]
 
 #: Seconds a BLPOP may keep the reply connection silent before it counts as broken.
 _REPLY_SOCKET_TIMEOUT = 5.0
+#: Seconds after which a background task that did not stop is cancelled once more.
+_ASK_AGAIN = 0.1
 
 
 @contextlib.asynccontextmanager
@@ -56,8 +58,14 @@ async def connect(
         )
     finally:
         for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+            await _stop(task)
         sender.close()
         for client in (state, popping, cache):
             await client.aclose()
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    # A cancellation that arrives together with Redis' answer may be swallowed on the way (Python 3.11): ask again.
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_ASK_AGAIN)

@@ -92,11 +92,12 @@ class CeleryScorer:
         missing = {field: text for field, text in zip(fields, documents, strict=True) if field not in known}
         failure: ScoringError | None = None
         flights: list[Flight] = []
+        sent = 0
         if missing:
             request = _Request(worker, key, query, passages, lane, deadline)
             try:
                 async with asyncio.timeout(deadline - time.monotonic()):
-                    flights = await self._fly(request, missing)
+                    flights, sent = await self._fly(request, missing)
                 await self._land(flights, worker.fingerprint, deadline)
             except TimeoutError:
                 failure = ScoringTimeout("the deadline passed while the task was being sent")
@@ -107,7 +108,7 @@ class CeleryScorer:
         return Scored(
             values=[known.get(field) for field in fields],
             cache_hits=hits,
-            tasks=len(flights),
+            tasks=sent,
             fingerprint=worker.fingerprint,
             model=worker.model,
             failure=failure,
@@ -162,14 +163,14 @@ class CeleryScorer:
                 known |= found
         return known
 
-    async def _fly(self, request: _Request, missing: dict[bytes, str]) -> list[Flight]:
-        """The flights that will bring `missing`: those under way, and a new one for the rest."""
+    async def _fly(self, request: _Request, missing: dict[bytes, str]) -> tuple[list[Flight], int]:
+        """The flights that will bring `missing`: those under way, and a new one for the rest; how many are new."""
         under_way = self._flights.find(request.key, missing)
         rest = [field for field in missing if field not in under_way]
         flights = list(dict.fromkeys(under_way.values()))
         if rest:
             flights.append(await self._send(request, rest, [missing[field] for field in rest]))
-        return flights
+        return flights, int(bool(rest))
 
     async def _send(self, request: _Request, fields: list[bytes], texts: list[str]) -> Flight:
         fingerprint = request.worker.fingerprint
