@@ -5,9 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +27,6 @@ def call(url: str, path: str, body: object = None, method: str | None = None) ->
     request = urllib.request.Request(url + path, data=data, headers=headers, method=method)
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as response:
         return json.load(response)
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A folder that every account may enter, which pytest's own are not."""
-    with tempfile.TemporaryDirectory(prefix="rerank-bridge-test-", dir="/var/tmp") as name:
-        path = Path(name)
-        path.chmod(0o755)
-        yield path
 
 
 @pytest.fixture(params=BOTH)

@@ -4,7 +4,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,11 +17,8 @@ PATIENCE_S = 120
 
 
 @pytest.fixture
-def data() -> Iterator[Path]:
-    """A folder that every account may enter, which pytest's own are not."""
-    with tempfile.TemporaryDirectory(prefix="rerank-bridge-test-", dir="/var/tmp") as name:
-        Path(name).chmod(0o755)
-        yield Path(name) / "data"
+def data(open_folder: Path) -> Path:
+    return open_folder / "data"
 
 
 @contextmanager
