@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -33,6 +33,7 @@ _IDENTITY = frozenset({b"authorization", b"cookie", b"es-security-runas-user", b
 _SETTING = "index.search.default_pipeline"
 
 T = TypeVar("T")
+_NONE: tuple[str, ...] = ()
 
 
 class Facts:
@@ -40,61 +41,64 @@ class Facts:
 
     def __init__(self, forwarder: Forwarder) -> None:
         self._forwarder = forwarder
-        self._kept: OrderedDict[tuple[str, str], tuple[float, Any]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[float, Any]] = OrderedDict()
 
     async def text_fields(self, index: str, client: http.Headers) -> tuple[str, ...]:
         """The text fields of the index's mapping."""
-
-        async def ask() -> tuple[str, ...]:
-            body = await self._get(f"/{_quoted(index)}/_mapping", client)
-            return schema.read(body).text if body else ()
-
-        return await self._once("text_fields", index, ask)
+        return await self._once(f"/{_quoted(index)}/_mapping", client, lambda body: schema.read(body).text, _NONE)
 
     async def pipeline_reranks(self, name: str | None, index: str, client: http.Headers) -> bool:
-        """Whether the OpenSearch pipeline `name`, or the index's default one, reranks or cuts the hits."""
+        """Whether the OpenSearch pipeline `name`, or without one the index's default, reranks or cuts the hits."""
+        if not await self._once("/", client, _is_opensearch, default=False):
+            return False
+        path = f"/{_quoted(index)}/_settings/{_SETTING}?flat_settings=true"
+        names = (name,) if name else await self._once(path, client, _default_pipelines, _NONE)
+        paths = [f"/_search/pipeline/{quote(one, safe='')}" for one in names if one != "_none"]
+        return any([await self._once(path, client, _reranks, default=False) for path in paths])
 
-        async def ask() -> bool:
-            body = await self._get(f"/_search/pipeline/{quote(name or '', safe='')}", client)
-            found = msgspec.json.decode(body) if body else {}
-            return any(blockers.pipeline_reranks(definition) for definition in found.values())
-
-        if name is None:
-            defaults = await self._default_pipelines(index, client)
-            return any([await self.pipeline_reranks(default, index, client) for default in defaults])
-        return name != "_none" and await self._once("pipeline", name, ask)
-
-    async def _default_pipelines(self, index: str, client: http.Headers) -> tuple[str, ...]:
-        async def ask() -> tuple[str, ...]:
-            path = f"/{_quoted(index)}/_settings/{_SETTING}?flat_settings=true"
-            body = await self._get(path, client)
-            indices = msgspec.json.decode(body).values() if body else ()
-            return tuple({one["settings"][_SETTING] for one in indices if _SETTING in one.get("settings", {})})
-
-        return await self._once("default_pipelines", index, ask)
-
-    async def _once(self, kind: str, name: str, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _once(self, path: str, client: http.Headers, read: Callable[[bytes], T], default: T) -> T:
+        """What `read` makes of the answer to `path`; `default` where there is none, or it is not what it should be."""
         now = time.monotonic()
-        kept = self._kept.get((kind, name))
+        kept = self._kept.get(path)
         if kept is not None and now < kept[0]:
             value: T = kept[1]
             return value
-        value = await ask()
-        self._kept[kind, name] = (now + _LIFETIME, value)
-        self._kept.move_to_end((kind, name))
+        value = await self._asked(path, client, read, default)
+        self._kept[path] = (now + _LIFETIME, value)
+        self._kept.move_to_end(path)
         if len(self._kept) > _CAPACITY:
             self._kept.popitem(last=False)
         return value
 
-    async def _get(self, path: str, client: http.Headers) -> bytes | None:
+    async def _asked(self, path: str, client: http.Headers, read: Callable[[bytes], T], default: T) -> T:
         headers = [header for header in client if header[0] in _IDENTITY]
         request = Request(method="GET", target=path.encode(), headers=headers, repeatable=True)
         try:
             response = await first_stage.fetch(self._forwarder, request, Body(0), limit=_LIMIT)
-        except (EngineUnavailable, first_stage.TooLarge) as exc:
-            log.warning("index_unread", extra={"fields": {"path": path, "reason": str(exc)}})
-            return None
-        return response.body if response.status == 200 else None
+            return read(response.body) if response.status == 200 else default
+        except (
+            EngineUnavailable,
+            first_stage.TooLarge,
+            msgspec.MsgspecError,
+            AttributeError,
+            KeyError,
+            TypeError,
+        ) as exc:
+            log.warning("index_unread", extra={"fields": {"path": path, "reason": repr(exc)}})
+            return default
+
+
+def _is_opensearch(body: bytes) -> bool:
+    return bool(msgspec.json.decode(body)["version"].get("distribution") == "opensearch")
+
+
+def _default_pipelines(body: bytes) -> tuple[str, ...]:
+    settings = [index["settings"] for index in msgspec.json.decode(body).values()]
+    return tuple({one[_SETTING] for one in settings if _SETTING in one})
+
+
+def _reranks(body: bytes) -> bool:
+    return any(blockers.pipeline_reranks(definition) for definition in msgspec.json.decode(body).values())
 
 
 def _quoted(index: str) -> str:

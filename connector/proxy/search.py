@@ -103,6 +103,10 @@ class Searches:
             decided = await self._decide(call, search, policy)
         except (Unreadable, overrides.Unusable) as exc:
             decided = Told("skipped", str(exc))
+        except ClientGone:
+            return
+        except Exception as exc:
+            decided = self._defect(call, exc)
         if isinstance(decided, Told):
             await self._untouched(call, decided)
         else:
@@ -161,8 +165,7 @@ class Searches:
             await self._untouched(call, Told("skipped", f"the engine's answer has more than {limit} bytes"))
             return
         except Exception as exc:
-            log.exception("search_failed", extra={"fields": {"index": call.index}})
-            await self._untouched(call, Told("error", f"a defect of rerank-bridge: {type(exc).__name__}"))
+            await self._untouched(call, self._defect(call, exc))
             return
         if outcome.refused and outcome.response.status < 400:
             # The engine takes the client's search, but not ours.
@@ -184,6 +187,11 @@ class Searches:
         if self._log_queries:
             extra["query"] = chosen.plan.query
         telling.log_search(told, call.request.headers, call.index, extra)
+
+    def _defect(self, call: _Call, exc: Exception) -> Told:
+        """A defect of ours costs the reranking, never the answer."""
+        log.error("search_failed", exc_info=exc, extra={"fields": {"index": call.index}})
+        return Told("error", f"a defect of rerank-bridge: {type(exc).__name__}")
 
     async def _untouched(self, call: _Call, told: Told) -> None:
         """The client's own request, streamed; without options of ours, which the engine would refuse."""

@@ -30,12 +30,22 @@ class Told:
         """The response headers."""
         lines = [(b"x-rerank-status", self.status.encode())]
         if self.reason:
-            lines.append((b"x-rerank-reason", _line(self.reason)))
+            lines.append((b"x-rerank-reason", _line(_SENTENCES.get(self.status, self.reason))))
         if self.model:
             lines.append((b"x-rerank-model", _line(self.model)))
         if self.timings:
             lines.append((b"server-timing", _timing(self.timings)))
         return lines
+
+
+#: What clients read in place of an error's own words, which may name hosts: those are for the log.
+_SENTENCES = {
+    "partial": "not every hit was scored before the deadline",
+    "timeout": "the scores did not come before the deadline",
+    "unavailable": "no live worker, or no way to reach one",
+    "shed": "too much work is waiting",
+    "error": "scoring failed",
+}
 
 
 def of_outcome(outcome: Outcome) -> Told:
