@@ -153,7 +153,7 @@ def train(
     )  # fmt: skip
     if not resume:
         settings.check()
-    _quiet_libraries()
+    quiet_libraries()
     from workers.training import run
 
     console = Console(stderr=True)
@@ -165,7 +165,7 @@ def train(
         print(f"nDCG@10 of the held-out queries: {result.before:.4f} before, {result.after:.4f} after{verdict}")
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """The bar is ours: what the libraries would draw and log beside it is left out."""
     import datasets
     from transformers.utils import logging

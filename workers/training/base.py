@@ -10,10 +10,7 @@ from sentence_transformers.cross_encoder import CrossEncoder
 
 from connector.contract.errors import ConfigurationError, ModelError
 
-__all__ = ["BUNDLED", "device", "load"]
-
-#: The model that comes with the repository (its torch weights are not in the wheel).
-BUNDLED = Path(__file__).parent.parent / "models" / "bundled"
+__all__ = ["device", "load"]
 
 
 def load(
