@@ -39,7 +39,7 @@ async def from_index(
     texts: dict[str, str | None] = {}
     for chunk in _chunks(list(wanted)):
         response = await engine.search(index, _ids_body(chunk, source=list(template.fields or fields)))
-        found = sources.page(response, template, fields, 0.0)
+        found = sources.found_in(response, template, fields, 0.0)
         texts.update(zip(found.ids, found.texts, strict=True))
     return texts
 
@@ -53,7 +53,7 @@ async def unknown(engine: Engine, index: str, ids: Iterable[str]) -> set[str]:
     left = set(ids)
     for chunk in _chunks(sorted(left)):
         response = await engine.search(index, _ids_body(chunk, source=False))
-        left.difference_update(sources.page(response, TextTemplate(), (), 0.0).ids)
+        left.difference_update(sources.found_in(response, TextTemplate(), (), 0.0).ids)
     return left
 
 

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import msgspec
-
-from connector import hits, merge
+from connector import hits, page, splice
 from connector.contract.errors import ConfigurationError, EngineRefused, InputError
 from connector.engines.base import Engine, EngineResponse
 from connector.evaluate.runs import Scores
 from connector.first_stage import FirstStages, Mode
+from connector.page import Hit
 from connector.settings import TextTemplate
 
-__all__ = ["BodySource", "Found", "RunSource", "SearchSource", "Source", "page", "read_body"]
+__all__ = ["BodySource", "Found", "RunSource", "SearchSource", "Source", "found_in", "read_body"]
 
 PLACEHOLDER = "{{query}}"
 
@@ -46,28 +45,20 @@ class Source(Protocol):
         ...
 
 
-class _Id(msgspec.Struct):
-    id: str = msgspec.field(name="_id")
-
-
-_ids = msgspec.json.Decoder(_Id)
-
-
-def page(response: EngineResponse, template: TextTemplate, fields: Sequence[str], seconds: float) -> Found:
+def found_in(response: EngineResponse, template: TextTemplate, fields: Sequence[str], seconds: float) -> Found:
     """The candidates of a search response. Of a document that is in it twice (two indices, say) the first counts.
 
     Raises:
         EngineRefused: the response cannot be read.
     """
+    first: dict[str, Hit] = {}
     try:
-        found = merge.read(response.body).hits
-    except merge.Unreadable as exc:
+        for hit in page.read(response.body).hits:
+            first.setdefault(hit.identity[1], hit)
+    except splice.Unreadable as exc:
         raise EngineRefused(
             f"the engine's response cannot be taken apart: {exc}", status=response.status, body=response.body
         ) from exc
-    first: dict[str, merge.Hit] = {}
-    for hit in found:
-        first.setdefault(_ids.decode(hit.shape).id, hit)
     kept = list(first.values())
     return Found(
         ids=tuple(first),
@@ -93,7 +84,7 @@ class SearchSource:
             response = await self.stages.hybrid(request, text=query)
         else:
             response = await self.stages.search(request)
-        return page(response, self.template, self.stages.fields, time.monotonic() - started)
+        return found_in(response, self.template, self.stages.fields, time.monotonic() - started)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +102,7 @@ class BodySource:
         body = _filled(self.body, query) | {"from": 0, "size": size}
         started = time.monotonic()
         response = await self.engine.search(self.index, json.dumps(body).encode())
-        return page(response, self.template, self.fields, time.monotonic() - started)
+        return found_in(response, self.template, self.fields, time.monotonic() - started)
 
 
 def read_body(path: Path) -> Mapping[str, Any]:
