@@ -106,9 +106,7 @@ class Batcher(Generic[T]):
         """Finishes what waits, gives up the low lane, and ends the thread; safe to call twice."""
         with self._wake:
             self._stopping = True
-            dropped = self._lanes.drain_low()
             self._wake.notify()
-        self._refuse(dropped, "the worker shuts down")
         if self._thread.is_alive():
             self._thread.join(timeout)
 
@@ -129,6 +127,11 @@ class Batcher(Generic[T]):
             work = self._lanes.add(items, lane=lane, deadline=deadline, now=self._clock())
             self._wake.notify()
         return work.future
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping
 
     def load(self) -> Load:
         """What waits and runs now."""
@@ -159,9 +162,11 @@ class Batcher(Generic[T]):
                     return
                 now = self._clock()
                 dropped = self._lanes.expire(now)
+                given_up = self._lanes.drain_low() if self._stopping else []
                 lane, entries = self._lanes.take(self.batch_tokens, now)
                 self._in_flight = len({id(work) for entry in entries for work in entry.waiters})
             self._refuse(dropped, "the deadline passed, and the low lane is full")
+            self._refuse(given_up, "the worker shuts down")
             if entries:
                 self._serve(lane, entries, now)
 

@@ -93,7 +93,10 @@ class PairTokenizer:
         self._dtype = np.uint16 if self._apart.get_vocab_size() <= 1 << 16 else np.uint32
         self._cache = TokenCache(cache_bytes)
         self.pad_id = _pad_id(folder, self._apart)
+        self._template: _Template | None = None
         self._template = self._find_template()
+        # The probes leave nothing behind.
+        self._cache = TokenCache(cache_bytes)
         if self._template is None:
             logger.warning("%s: pairs are tokenised jointly, because joining gives other ids", folder.name)
 
@@ -101,6 +104,11 @@ class PairTokenizer:
     def joins(self) -> bool:
         """Whether documents are tokenised apart and kept."""
         return self._template is not None
+
+    @property
+    def cached_documents(self) -> int:
+        """Documents whose ids are kept."""
+        return len(self._cache)
 
     def encode(self, query: str, documents: Sequence[str], policy: passages.Passages) -> list[list[Row]]:
         """The sequences to score for each document: one, or several passages."""
@@ -132,15 +140,15 @@ class PairTokenizer:
         return [text[encoding.offsets[a][0] : encoding.offsets[b - 1][1]] if b > a else "" for a, b in spans]
 
     def _documents(self, documents: Sequence[str], *, whole: bool) -> list[Ids]:
-        """The ids of each document; only its first `max_length` unless it is wanted `whole`."""
+        """The ids of each document, of its beginning if it is not wanted `whole`."""
         chars = _LONG_DOCUMENT_CHARS if whole else self.max_length * _CHARS_PER_TOKEN
         texts = [clean(text[:chars]) for text in documents]
         keys = [TokenCache.key(text, whole=whole) for text in texts]
         found = [self._cache.get(key) for key in keys]
         missing = [i for i, ids in enumerate(found) if ids is None]
         for i, ids in zip(missing, self._tokens([texts[i] for i in missing]), strict=True):
-            found[i] = kept = ids if whole else ids[: self.max_length].copy()
-            self._cache.put(keys[i], kept)
+            found[i] = ids
+            self._cache.put(keys[i], ids)
         return [ids for ids in found if ids is not None]
 
     def _tokens(self, texts: list[str]) -> list[Ids]:
@@ -170,9 +178,10 @@ class PairTokenizer:
         if template is None:
             return None
         self._template = template
-        for query, document in PROBES:
-            joined = self._join(*self._tokens([query, document]))
-            own = self._encode_jointly(query, [document])[0]
+        # Long enough that both texts are cut in some of the pairs, and no longer.
+        for query, document in ((q[: self.max_length * 8], d[: self.max_length * 8]) for q, d in PROBES):
+            joined = self.encode(query, [document], passages.Passages())[0][0]
+            own = self._encode_jointly(clean(query), [clean(document)])[0]
             if joined.zeros != own.zeros or not np.array_equal(joined.ids, own.ids):
                 return None
         return template

@@ -18,7 +18,7 @@ def _pairs(count: int) -> list[tuple[str, str]]:
     generator = random.Random(64)
     pairs = [("how do I parse a date", "The datetime module supplies classes for manipulating dates and times.")]
     # Queries and documents from nothing to longer than any model reads, so that both are cut in some pairs.
-    lengths = (0, 1, 2, 5, 12, 40, 150, 700)
+    lengths = (0, 1, 2, 5, 12, 40, 120, 300)
     while len(pairs) < count:
         query, document = (
             " ".join(generator.choices(_WORDS, k=generator.choice(lengths))) + generator.choice(["", "?", " ", "."])
