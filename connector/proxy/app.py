@@ -11,13 +11,16 @@ from connector import policies, scoring
 from connector.contract.errors import ConfigurationError
 from connector.policies import Policies
 from connector.proxy import asgi, faults, incoming
+from connector.proxy.call import Serving
+from connector.proxy.deciding import Decider
+from connector.proxy.facts import Facts
 from connector.proxy.forward import Forwarder
 from connector.proxy.health import Health
 from connector.proxy.nodes import Nodes, NodeUrl
 from connector.proxy.options import ServeOptions
 from connector.proxy.pass_through import body_of, pass_through, request_of
 from connector.proxy.protocol import EXTENSION, REFUSED, TARGET
-from connector.proxy.search import Searches
+from connector.proxy.searches import Searches
 from connector.rerank import Reranker
 from connector.scoring.admission import Admission
 from connector.settings import Settings
@@ -75,11 +78,13 @@ class Proxy:
             scoring.connect(self._settings.urls, self._settings.hasher, admission=self._admission)
         )
         self._searches = Searches(
-            self._forwarder,
-            Reranker(scorer),
-            policies=self._policies,
-            limits=self._options.limits,
-            log_queries=self._options.log_queries,
+            Serving(
+                forwarder=self._forwarder,
+                reranker=Reranker(scorer),
+                decider=Decider(self._policies, Facts(self._forwarder)),
+                limits=self._options.limits,
+                log_queries=self._options.log_queries,
+            )
         )
         self._health = Health(self._forwarder, self._searches, scorer.directory, self._admission)
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
@@ -87,7 +92,7 @@ class Proxy:
     def _reload(self) -> None:
         """Reads the policies anew; requests under way keep those that they began with."""
         try:
-            self._searches.policies = _policies(self._options)
+            self._searches.serving.decider.policies = _policies(self._options)
         except ConfigurationError as exc:
             log.error("policies_refused", extra={"fields": {"reason": str(exc), "kept": "those of before"}})  # noqa: TRY400  the line says it all
         else:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 
 from connector.proxy import asgi
+from connector.proxy import headers as http
 
 __all__ = ["bad_request", "not_found", "unavailable"]
 
 _JSON = [(b"content-type", b"application/json")]
 
 
-async def unavailable(send: asgi.Send, reason: str) -> None:
-    """503: no node of the engine answers."""
-    await _respond(send, 503, "no_node_available_exception", reason, _JSON)
+async def unavailable(send: asgi.Send, reason: str, headers: http.Headers | None = None) -> None:
+    """503: no node of the engine answers, or scores that a strict policy insists on did not come."""
+    await _respond(send, 503, "no_node_available_exception", reason, [*_JSON, *(headers or [])])
 
 
 async def bad_request(send: asgi.Send, reason: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from connector.contract.errors import EngineUnavailable
 from connector.proxy import asgi, faults
 from connector.proxy.forward import Body, Forwarder, Request
-from connector.proxy.search import Searches
+from connector.proxy.searches import Searches
 from connector.scoring.admission import Admission
 from connector.scoring.directory import Directory
 
@@ -73,9 +73,9 @@ class Health:
         ]
         return {
             "pid": os.getpid(),
-            **self._searches.stats.snapshot(),
+            **self._searches.serving.stats.snapshot(),
             "under_way": self._searches.under_way,
-            "refused_forms": len(self._searches.refusals),
+            "refused_forms": len(self._searches.serving.decider.refusals),
             "open_circuits": [fingerprint[:12] for fingerprint in self._admission.open_circuits()],
             "redis": self._directory.answers,
             "workers": [asdict(worker) for worker in self._directory.workers()],

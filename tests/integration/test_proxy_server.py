@@ -84,7 +84,7 @@ def test_several_processes_share_one_address_and_each_reloads_its_policies(tmp_p
             assert proxy.grown.wait_for(
                 lambda: sum(line["event"] == "policies_loaded" for line in proxy.lines) == 2, timeout=30
             )
-        assert {_get(proxy, "/b/_search", SEARCH).headers["x-rerank-status"] for _ in range(6)} == {"unavailable"}
+        assert {_get(proxy, "/b/_search", SEARCH).headers["x-rerank-status"] for _ in range(6)} == {"skipped"}
 
 
 def test_a_bad_new_file_is_refused_and_the_old_one_stays(tmp_path: Path) -> None:
