@@ -24,6 +24,7 @@ QUERIES = (
 @app.command()
 def demo(
     engine: Annotated[Engine, typer.Option(help="Which search engine.")] = Engine.ELASTICSEARCH,
+    model: Annotated[str | None, typer.Option(help="Cross-encoder, by name or path; else the bundled one.")] = None,
     window: Annotated[int, typer.Option(help="Candidates to rerank.", min=2, max=1000)] = 50,
     deadline: Annotated[float, typer.Option(help="Seconds to wait for scores.", min=0.001, max=3600)] = 30.0,
     once: Annotated[bool, typer.Option("--once", help="Leave after the tour; else stay up.")] = False,
@@ -47,7 +48,10 @@ def demo(
     console = Console()
     report = ConsoleReport(console)
     policy = Policy(window=window, deadline=deadline, details=True)
-    with process.stop_on_sigterm(), start_stack(engine=engine.value, report=report, in_memory=True) as stack:
+    with (
+        process.stop_on_sigterm(),
+        start_stack(engine=engine.value, model=model, report=report, in_memory=True) as stack,
+    ):
         toured = asyncio.run(tour.run(stack, QUERIES, policy, console=console, report=report))
         if as_json:
             as_json.write_text(json.dumps(toured, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

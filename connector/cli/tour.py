@@ -23,6 +23,8 @@ __all__ = ["INDEX", "run"]
 INDEX = "pydocs"
 _SHOWN = 5
 _SIZE = 10
+#: Two columns of this many characters fit a terminal of 80.
+_NAME_WIDTH = 34
 
 
 async def run(
@@ -30,7 +32,7 @@ async def run(
 ) -> dict[str, Any]:
     """Indexes, searches, prints; returns what `demo --json` writes."""
     async with session.connect(stack.environment) as connected:
-        report.step("Indexing the docstrings of Python's standard library …")
+        report.step("Indexing the docstrings of Python's standard library")
         indexed = await indexing.index(connected.engine, _rows(), index=INDEX)
         console.print(f"{indexed.documents:,} documents in {INDEX}\n", highlight=False)
         tours = [await _query(connected, query, policy, console) for query in queries]
@@ -70,8 +72,8 @@ async def _query(connected: session.Session, query: str, policy: Policy, console
 def _show(console: Console, query: str, before: Outcome, after: Outcome) -> None:
     table = Table(title=Text(f"“{query}”"), title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("", justify="right", style="dim")
-    table.add_column("BM25", no_wrap=True, min_width=38)
-    table.add_column("reranked", no_wrap=True, min_width=38)
+    table.add_column("BM25", no_wrap=True, width=_NAME_WIDTH)
+    table.add_column("reranked", no_wrap=True, width=_NAME_WIDTH)
     table.add_column("was", justify="right", style="dim")
     for old, new in list(zip(results.rows(before), results.rows(after), strict=True))[:_SHOWN]:
         risen = new.old_rank is not None and new.old_rank > new.rank

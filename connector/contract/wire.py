@@ -51,7 +51,7 @@ class ScoreRequest:
     """One query and the documents to score against it. Sent as the argument of `names.SCORE_TASK`."""
 
     id: str
-    #: Redis list of the connector that waits; empty where nobody waits (the scores go to the cache only).
+    #: Id of the connector process that waits; empty where nobody waits (the scores go to the cache only).
     reply_to: str
     #: The full fingerprint of the model that must score this; a worker of another model refuses.
     fingerprint: str

@@ -131,7 +131,7 @@ class CeleryScorer:
                 request_id = uuid.uuid4().hex
                 request = EmbedRequest(
                     id=request_id,
-                    reply_to=self._replies.key,
+                    reply_to=self._replies.connector_id,
                     fingerprint=worker.fingerprint,
                     texts=tuple(texts),
                     budget=deadline - time.monotonic(),
@@ -181,7 +181,7 @@ class CeleryScorer:
         request_id = uuid.uuid4().hex
         message = ScoreRequest(
             id=request_id,
-            reply_to=self._replies.key,
+            reply_to=self._replies.connector_id,
             fingerprint=fingerprint,
             passages=request.passages,
             query=request.query,

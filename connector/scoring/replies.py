@@ -30,7 +30,8 @@ class Replies:
 
     def __init__(self, state: redis.asyncio.Redis, connector_id: str) -> None:
         self._state = state
-        self.key = names.reply_key(connector_id)
+        self.connector_id = connector_id
+        self._key = names.reply_key(connector_id)
         self._waiting: dict[str, asyncio.Future[Reply]] = {}
 
     def expect(self, request_id: str) -> asyncio.Future[Reply]:
@@ -46,7 +47,7 @@ class Replies:
         while True:
             try:
                 popped = await cast(
-                    "Awaitable[list[bytes] | None]", self._state.blpop([self.key], timeout=_POP_TIMEOUT)
+                    "Awaitable[list[bytes] | None]", self._state.blpop([self._key], timeout=_POP_TIMEOUT)
                 )
             except (redis.RedisError, OSError) as exc:
                 self._fail_all(QueueUnavailable(f"the state Redis does not answer: {exc}"))
