@@ -111,4 +111,6 @@ def _overlap(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 def _top(values: Sequence[float]) -> set[int]:
-    return set(sorted(range(len(values)), key=lambda row: -values[row])[:_TOP])
+    # Of a short list the better half: all of it would always stay.
+    count = min(_TOP, max(1, len(values) // 2))
+    return set(sorted(range(len(values)), key=lambda row: -values[row])[:count])
