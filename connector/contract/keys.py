@@ -12,7 +12,7 @@ from hashlib import blake2b
 from connector.contract import names
 from connector.contract.errors import ConfigurationError
 
-__all__ = ["Hasher", "scores_key"]
+__all__ = ["Hasher", "scores_key", "vector_key"]
 
 _MIN_KEY = 16
 _QUERY_BYTES = 16
@@ -48,3 +48,8 @@ class Hasher:
 def scores_key(fingerprint: str, passages: str, query_hash: str) -> str:
     """The Redis hash that holds the scores of one query under one model and passage policy."""
     return f"{names.SCORE_PREFIX}{fingerprint[: names.FINGERPRINT_DIGITS]}:{passages}:{query_hash}"
+
+
+def vector_key(fingerprint: str, query_hash: str) -> str:
+    """The Redis string that holds a query's vector under one bi-encoder."""
+    return f"{names.VECTOR_PREFIX}{fingerprint[: names.FINGERPRINT_DIGITS]}:{query_hash}"

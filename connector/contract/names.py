@@ -15,6 +15,7 @@ __all__ = [
     "REPLY_PREFIX",
     "SCORE_PREFIX",
     "SCORE_TASK",
+    "VECTOR_PREFIX",
     "WORKERS_KEY",
     "Lane",
     "alias_key",
@@ -33,6 +34,8 @@ EMBED_TASK = "rerank_bridge.embed"
 #: Cache Redis: one hash a (fingerprint, passage policy, query); timings that evaluations measured (connectors only).
 SCORE_PREFIX = "rr:s:"
 EVALUATE_PREFIX = "rr:e:"
+#: Cache Redis: one string a (fingerprint, query): its vector.
+VECTOR_PREFIX = "rr:v:"
 #: State Redis: one list a connector process, one string a live worker, one string an alias, jobs.
 REPLY_PREFIX = "rr:reply:"
 HEARTBEAT_PREFIX = "rr:worker:"

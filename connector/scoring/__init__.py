@@ -35,6 +35,7 @@ async def connect(
     Nothing is asked of the servers yet: they may come and go. With `admission`, tasks that would come to nothing are
     not sent.
     """
+    from connector.scoring.celery_embedder import CeleryEmbedder
     from connector.scoring.celery_scorer import CeleryScorer
     from connector.scoring.directory import Directory
     from connector.scoring.local import LocalScores
@@ -44,16 +45,18 @@ async def connect(
     state, popping, cache = (
         env.async_redis(url, socket_timeout=_REPLY_SOCKET_TIMEOUT) for url in (urls.state, urls.state, urls.cache)
     )
-    directory, replies, sender = Directory(state), Replies(popping, uuid.uuid4().hex), Sender(urls.broker)
-    running = [asyncio.create_task(directory.run()), asyncio.create_task(replies.run())]
+    directory, reader, sender = Directory(state), Replies(popping, uuid.uuid4().hex), Sender(urls.broker)
+    embedder = CeleryEmbedder(hasher=hasher, cache=cache, directory=directory, reply_reader=reader, sender=sender)
+    running = [asyncio.create_task(directory.run()), asyncio.create_task(reader.run())]
     try:
         yield CeleryScorer(
             hasher=hasher,
             cache=cache,
             local=LocalScores(local_scores),
             directory=directory,
-            replies=replies,
+            reply_reader=reader,
             sender=sender,
+            embedder=embedder,
             admission=admission,
         )
     finally:

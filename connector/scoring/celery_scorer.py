@@ -7,14 +7,15 @@ import logging
 import time
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import redis
 
 from connector.contract import errors, keys, names, scores
-from connector.contract.errors import ModelFailed, NoWorker, QueueUnavailable, ScoringError, ScoringTimeout
-from connector.contract.wire import EmbedRequest, Reply, ScoreRequest
-from connector.scoring.base import Scored
+from connector.contract.errors import NoWorker, QueueUnavailable, ScoringError, ScoringTimeout
+from connector.contract.wire import Reply, ScoreRequest
+from connector.scoring import replies
+from connector.scoring.base import Embedder, Scored
 from connector.scoring.flights import Flight, Flights
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class CeleryScorer:
         cache: redis.asyncio.Redis,
         local: LocalScores,
         directory: Directory,
-        replies: Replies,
+        reply_reader: Replies,
         sender: Sender,
+        embedder: Embedder,
         admission: Admission | None = None,
     ) -> None:
         self.directory = directory
@@ -56,8 +58,9 @@ class CeleryScorer:
         self._hasher = hasher
         self._cache = cache
         self._local = local
-        self._replies = replies
+        self._replies = reply_reader
         self._sender = sender
+        self._embedder = embedder
         self._flights = Flights()
 
     @property
@@ -121,32 +124,7 @@ class CeleryScorer:
         self, texts: Sequence[str], *, deadline: float, model: str = "embed", lane: names.Lane = names.INTERACTIVE
     ) -> list[list[float]]:
         """See `Embedder.embed`."""
-        try:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                worker = await self.directory.resolve(model)
-                if worker is None or not await self._alive(worker.fingerprint):
-                    raise NoWorker(
-                        f"no live worker embeds texts as {model!r}: start one with rerank-bridge worker --kind embed"
-                    )
-                request_id = uuid.uuid4().hex
-                request = EmbedRequest(
-                    id=request_id,
-                    reply_to=self._replies.connector_id,
-                    fingerprint=worker.fingerprint,
-                    texts=tuple(texts),
-                    budget=deadline - time.monotonic(),
-                )
-                future = self._replies.expect(request_id)
-                try:
-                    queue = names.queue(worker.fingerprint, lane)
-                    await self._sender.send(names.EMBED_TASK, request.encode(), queue=queue)
-                    reply = await future
-                finally:
-                    future.cancel()
-        except TimeoutError as exc:
-            raise ScoringTimeout("the query's embedding did not come before the deadline") from exc
-        flat = _values(reply)
-        return [flat[i : i + reply.width] for i in range(0, len(flat), reply.width)]
+        return await self._embedder.embed(texts, deadline=deadline, model=model, lane=lane)
 
     async def _stored(self, key: str, fields: list[bytes], deadline: float) -> dict[bytes, float]:
         """What is stored here and in Redis. A cache that is away is told in the log; then everything is scored."""
@@ -174,7 +152,7 @@ class CeleryScorer:
 
     async def _send(self, request: _Request, fields: list[bytes], texts: list[str]) -> Flight:
         fingerprint = request.worker.fingerprint
-        if not await self._alive(fingerprint):
+        if not await self.directory.alive(fingerprint):
             raise NoWorker(f"no live worker serves {request.worker.model} ({fingerprint[:12]})")
         if self._admission:
             self._admission.admit(fingerprint, self.directory.live(fingerprint), request.deadline)
@@ -218,14 +196,9 @@ class CeleryScorer:
                 raise ScoringTimeout("the scores did not come before the deadline")
             done, waiting = await asyncio.wait(waiting, timeout=min(left, _LOOK))
             for future in done:
-                _values(_result(future))
+                replies.numbers(_result(future))
             if waiting and not done and not self.directory.live(fingerprint):
                 raise NoWorker("the worker went away while it was scoring")
-
-    async def _alive(self, fingerprint: str) -> bool:
-        if not self.directory.live(fingerprint):
-            await self.directory.refresh()
-        return bool(self.directory.live(fingerprint))
 
     def _keep(self, flight: Flight) -> None:
         self._local.put(flight.key, _arrived([flight], set(flight.fields)))
@@ -263,19 +236,6 @@ def _result(future: asyncio.Future[Reply]) -> Reply:
     if future.cancelled():
         raise ScoringTimeout("no reply came")
     return future.result()
-
-
-def _values(reply: Reply) -> list[float]:
-    """The reply's numbers.
-
-    Raises:
-        ScoringError: of the kind that the worker named.
-    """
-    if reply.values is not None:
-        return list(reply.values)
-    kind, message = reply.error or ("ModelFailed", "an empty reply")
-    error: Any = getattr(errors, kind, ModelFailed)
-    raise error(message) if issubclass(error, ScoringError) else ModelFailed(f"{kind}: {message}")
 
 
 def _translated(exc: TimeoutError | ScoringError) -> ScoringError:

@@ -44,6 +44,12 @@ class Directory:
         """The live workers of one model."""
         return [beat for beat in self._workers.values() if beat.fingerprint == fingerprint]
 
+    async def alive(self, fingerprint: str) -> bool:
+        """Whether a worker of this model lives; asked again before the answer is no."""
+        if not self.live(fingerprint):
+            await self.refresh()
+        return bool(self.live(fingerprint))
+
     async def resolve(self, alias: str) -> Heartbeat | None:
         """The newest live model of `alias`, else the one last announced, else None.
 

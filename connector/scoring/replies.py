@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, cast
 
 import redis
 
-from connector.contract import names
+from connector.contract import errors, names
 from connector.contract.errors import QueueUnavailable, WireError
 from connector.contract.wire import Reply
 
 if TYPE_CHECKING:
     import redis.asyncio
 
-__all__ = ["Replies"]
+__all__ = ["Replies", "numbers"]
 
 log = logging.getLogger(__name__)
 
@@ -74,3 +74,18 @@ class Replies:
                 future.set_exception(error)
                 # Whoever still waits sees it; one that nobody awaits any more is not worth a warning.
                 future.exception()
+
+
+def numbers(reply: Reply) -> list[float]:
+    """The reply's numbers.
+
+    Raises:
+        ScoringError: of the kind that the worker named; `ModelFailed` for any other.
+    """
+    if reply.values is not None:
+        return list(reply.values)
+    name, message = reply.error or ("ModelFailed", "an empty reply")
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, errors.ScoringError):
+        raise kind(message)
+    raise errors.ModelFailed(f"{name}: {message}")

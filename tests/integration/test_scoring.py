@@ -192,6 +192,12 @@ async def test_texts_are_embedded_by_the_worker(scorer: CeleryScorer, worker: Sc
     assert vectors == [[4.0], [7.0]]
 
 
+async def test_the_same_query_is_embedded_once(scorer: CeleryScorer, worker: ScriptedWorker) -> None:
+    for _ in range(2):
+        assert await scorer.embed(["five!"], deadline=time.monotonic() + LONG, model=worker.alias) == [[5.0]]
+    assert worker.embedded == [("five!",)]
+
+
 async def test_without_a_bi_encoder_the_error_says_which_command_starts_one(scorer: CeleryScorer) -> None:
     with pytest.raises(NoWorker, match="rerank-bridge worker --kind embed"):
         await scorer.embed(["text"], deadline=time.monotonic() + LONG, model="nobody")
