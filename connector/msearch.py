@@ -63,8 +63,7 @@ def split(body: bytes, *, index: str, params: Sequence[tuple[str, str]] = ()) ->
 
 def join(items: Iterable[Item]) -> bytes:
     """The request body that holds these searches."""
-    # A search may have come from a body of several lines, but one is sent on one line.
-    return b"".join(b"%b\n%b\n" % (item.header, item.request.body.replace(b"\n", b" ")) for item in items)
+    return b"".join(b"%b\n%b\n" % (item.header, item.request.body) for item in items)
 
 
 def responses(body: bytes) -> list[bytes]:
