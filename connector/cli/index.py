@@ -47,8 +47,6 @@ def index(
     from connector.contract.errors import ConfigurationError, InputError
     from connector.indexing import Shape
 
-    if resume and str(file) == "-":
-        raise ConfigurationError("standard input cannot be gone back to: --resume needs a file")
     job = loading.Job(
         index=into,
         file=file,
@@ -65,14 +63,15 @@ def index(
         resume=resume,
         engine_url=engine_url,
     )
+    if resume and job.from_stdin:
+        raise ConfigurationError("standard input cannot be gone back to: --resume needs a file")
     loaded = asyncio.run(loading.run(job))
     _tell(job, loaded, as_json=as_json)
     if loaded.error:
         raise loaded.error
     if loaded.stopped_at:
-        where = "standard input" if str(file) == "-" else file
         advice = "everything before it is indexed; mend it and go on with --resume, or pass it over with --skip-bad"
-        raise InputError.at(where, loaded.stopped_at.line, f"{loaded.stopped_at.problem} ({advice})")
+        raise InputError.at(job.source, loaded.stopped_at.line, f"{loaded.stopped_at.problem} ({advice})")
     if loaded.refused:
         sys.exit(_REFUSED)
 
@@ -86,9 +85,9 @@ def _tell(job: "Job", loaded: "Loaded", *, as_json: bool) -> None:
     import sys
 
     for bad in loaded.bad:
-        print(f"skipped: {job.file}, line {bad.line}: {bad.problem}", file=sys.stderr)
+        print(f"skipped: {job.source}, line {bad.line}: {bad.problem}", file=sys.stderr)
     for failure in loaded.failures:
-        print(f"refused: {job.file}, line {failure.line}: {failure.id}: {failure.reason}", file=sys.stderr)
+        print(f"refused: {job.source}, line {failure.line}: {failure.id}: {failure.reason}", file=sys.stderr)
     untold = loaded.refused - len(loaded.failures) + loaded.skipped - len(loaded.bad)
     if untold:
         print(f"… and {untold:,} more", file=sys.stderr)

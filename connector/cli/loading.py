@@ -44,6 +44,11 @@ class Job:
     engine_url: str | None
 
     @property
+    def source(self) -> str:
+        """How messages call the file."""
+        return "standard input" if self.from_stdin else str(self.file)
+
+    @property
     def from_stdin(self) -> bool:
         """Whether the documents come from standard input."""
         return str(self.file) == "-"
@@ -84,6 +89,8 @@ async def run(job: Job) -> Loaded:
             skip_bad=job.skip_bad,
             progress=progress,
         )
+        if not loaded.offset:
+            loaded.line, loaded.offset = line, offset
         if loaded.documents:
             await indexing.refresh(engine, job.index)
         return loaded
