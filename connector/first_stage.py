@@ -38,6 +38,7 @@ class FirstStages:
     fields: Sequence[str]
     vector_field: str = "vector"
     embedder: Embedder | None = None
+    embed_model: str = "embed"
     #: Seconds that the query's embedding may take.
     embed_timeout: float = 30.0
     #: The constant of RRF.
@@ -80,7 +81,8 @@ class FirstStages:
     async def _knn_body(self, text: str, size: int) -> dict[str, Any]:
         if self.embedder is None:
             raise TypeError("a kNN or hybrid search needs an embedder")
-        [vector] = await self.embedder.embed([text], deadline=time.monotonic() + self.embed_timeout)
+        deadline = time.monotonic() + self.embed_timeout
+        [vector] = await self.embedder.embed([text], deadline=deadline, model=self.embed_model)
         return self.engine.knn_body(self.vector_field, vector, k=size, size=size, source=self.source)
 
 

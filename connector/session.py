@@ -36,12 +36,15 @@ class Session:
         size: int = 10,
         fields: Sequence[str] = (),
         vector_field: str | None = None,
+        embed_model: str = "embed",
     ) -> Outcome:
         """Searches `index` for `text` and reranks.
 
         Args:
             fields: text fields to search and to read; without any, all text fields of the mapping.
             vector_field: field of a kNN or hybrid search; without one, the first vector field of the mapping.
+
+            embed_model: alias of the bi-encoder that embeds the query.
 
         Raises:
             ConfigurationError: the index has no text field, or no vector field for a kNN or hybrid search.
@@ -61,6 +64,7 @@ class Session:
             fields=text_fields,
             vector_field=vector or "",
             embedder=self.scorer,
+            embed_model=embed_model,
             embed_timeout=policy.deadline,
             source={"excludes": list(known.vector)} if known.vector else True,
         )
