@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import ssl
 from collections.abc import Mapping
 
@@ -18,6 +19,8 @@ __all__ = ["exchange", "session"]
 _CONNECT = 5.0
 #: Connections of one process to one engine.
 _CONNECTIONS = 100
+#: Bytes from which a body is sent in pieces.
+_LARGE = 2**20
 #: Headers of the connection, not of the answer: the body handed over is whole and uncompressed.
 _FRAMING = frozenset({"connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"})
 
@@ -49,9 +52,11 @@ async def exchange(
     """
     limits = aiohttp.ClientTimeout(total=timeout, sock_connect=min(timeout, _CONNECT))
     url = yarl.URL(address.url + target, encoded=True)
+    # Written in pieces a large body leaves the event loop time for others; aiohttp warns of bytes for that reason.
+    data = io.BytesIO(body) if body and len(body) > _LARGE else body
     try:
         async with session.request(
-            method, url, data=body, headers=headers, timeout=limits, allow_redirects=False
+            method, url, data=data, headers=headers, timeout=limits, allow_redirects=False
         ) as response:
             content = await response.read()
             kept = tuple((name, value) for name, value in response.headers.items() if name.lower() not in _FRAMING)
