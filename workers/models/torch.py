@@ -18,7 +18,7 @@ from workers.models.folder import ModelFolder
 from workers.models.pairs import Row
 from workers.models.runtime import physical_cores, rows_to_arrays
 
-__all__ = ["WEIGHTS", "TorchRuntime", "choose_device", "choose_precision", "load_checkpoint"]
+__all__ = ["WEIGHTS", "TorchRuntime", "choose_device", "choose_precision", "load_checkpoint", "pack"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class TorchRuntime:
             torch.set_num_threads(threads or physical_cores())
         model, self.files = load_checkpoint(folder, transformers.AutoModelForSequenceClassification)
         model = model.to(device=self.device, dtype=_TYPES[self.precision])
-        self._model = model
+        self.model = model
         self._packed = _packed(model, self.precision) if cuda else None
         if self._packed is not None:
             self.multiple = 1
@@ -75,13 +75,13 @@ class TorchRuntime:
         arrays = rows_to_arrays(rows, batch, pad_id=self._pad_id, multiple=self.multiple)
         ids, mask, types = (self._send(array) for array in arrays)
         inputs = {"input_ids": ids, "attention_mask": mask}
-        if (getattr(self._model.config, "type_vocab_size", 0) or 0) > 1:
+        if (getattr(self.model.config, "type_vocab_size", 0) or 0) > 1:
             inputs["token_type_ids"] = types
-        return cast("torch.Tensor", self._model(**inputs).logits)
+        return cast("torch.Tensor", self.model(**inputs).logits)
 
     def _forward_packed(self, rows: Sequence[Row], batch: Sequence[int]) -> torch.Tensor:
         assert self._packed is not None
-        ids, types, positions, bounds, longest = _pack([rows[i] for i in batch])
+        ids, types, positions, bounds, longest = pack([rows[i] for i in batch])
         sent = (self._send(array) for array in (ids, types, positions, bounds))
         return cast("torch.Tensor", self._packed(*sent, longest))
 
@@ -166,7 +166,7 @@ def _packed(model: Any, precision: str) -> packed.PackedBert | None:
     return packed.PackedBert(model, packed.attend_varlen).eval()
 
 
-def _pack(
+def pack(
     rows: Sequence[Row],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], int]:
     """Rows laid end to end: ids, types, positions, bounds, and the longest row's length."""
