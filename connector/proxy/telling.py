@@ -64,8 +64,12 @@ def request_id(headers: http.Headers) -> str | None:
 
 
 def log_search(told: Told, headers: http.Headers, index: str, extra: Mapping[str, Any]) -> None:
-    """One line for one search. Neither its words nor its hits, unless `extra` has them."""
-    if not log.isEnabledFor(logging.INFO):
+    """One line for one search. Neither its words nor its hits, unless `extra` has them.
+
+    Searches of indices that are off belong to somebody else: they are told at level debug only.
+    """
+    level = logging.DEBUG if told.status == "off" and not told.reason else logging.INFO
+    if not log.isEnabledFor(level):
         return
     fields: dict[str, Any] = {"index": index, "status": told.status}
     if told.reason:
@@ -74,7 +78,7 @@ def log_search(told: Told, headers: http.Headers, index: str, extra: Mapping[str
         fields["request_id"] = name
     if told.timings:
         fields["ms"] = {part: round(seconds * 1000, 3) for part, seconds in _parts(told.timings)}
-    log.info("search", extra={"fields": {**fields, **extra}})
+    log.log(level, "search", extra={"fields": {**fields, **extra}})
 
 
 def _parts(timings: Timings) -> tuple[tuple[str, float], ...]:
