@@ -1,8 +1,8 @@
-"""Does fine-tuning help where the answer is known? Five folds of judged queries, the tuned model against the untuned one.
+"""Does fine-tuning help where the answer is known? Five folds of judged queries, the tuned model against the untuned.
 
-`python -m tests.quality_finetune --eval DIR`: for each set, train on the judgments of four fifths of the queries, rerank the
-BM25 top 50 (bm25s) of at most 100 queries of the other fifth by both models, and test the paired differences of nDCG@10 over
-all folds. Each finished fold is kept in a file, so that a run that was stopped goes on where it was.
+`python -m tests.quality_finetune --eval DIR`: for each set, train on the judgments of four fifths of the queries, then
+rerank the BM25 top 50 (bm25s) of at most 100 queries of the other fifth by both models, and test the paired differences
+of nDCG@10 over all folds. Each finished fold is kept in a file: a run that was stopped goes on where it was.
 """
 
 import argparse

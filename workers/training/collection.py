@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -40,7 +41,7 @@ class Collection:
     #: What is worth keeping of how the input was read (the click model's propensities), for the run record.
     notes: Mapping[str, object] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def top_grade(self) -> float:
         """The highest grade given: what counts as fully relevant."""
         return max((grade for query in self.queries for grade in query.grades.values()), default=1.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import re
 from collections.abc import Iterator, Sequence
@@ -107,9 +108,13 @@ def _mined(usable: Sequence[str], count: int, draw: random.Random) -> list[str]:
     return [*hardest, *draw.sample(rest, min(count - len(hardest), len(rest)))]
 
 
+@functools.lru_cache(maxsize=100_000)
 def _words(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text.casefold()))
 
 
 def _alike(one: frozenset[str], other: frozenset[str]) -> bool:
+    # Sets of sizes too far apart need no counting, and most are.
+    if min(len(one), len(other)) < _COPY * max(len(one), len(other)):
+        return False
     return len(one & other) >= _COPY * len(one | other) > 0
