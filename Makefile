@@ -31,6 +31,9 @@ check: $(VENV)/.dev ## Lint, types, import directions
 bench: $(VENV)/.dev ## Speed, side by side in one run; ARGS="--only scoring --json FILE"
 	$(BIN)/python -m tests.bench $(ARGS)
 
+finetune-proof: $(VENV)/.dev ## Fine-tuning over five folds of stackfaq and nq; EVAL=folder of BEIR folders
+	$(BIN)/python -m tests.quality_finetune --eval "$(EVAL)" $(ARGS)
+
 soak: $(VENV)/.dev ## Endurance and kill runs, hours; never in CI
 	$(BIN)/python -m pytest tests/soak --override-ini testpaths=tests/soak -m soak $(ARGS)
 
