@@ -29,7 +29,7 @@ _FETCH = (*_COSTLY, "docvalue_fields", "fields", "stored_fields", "version", "se
 #: What only the first request answers.
 _ONCE = ("aggs", "aggregations", "suggest", "profile", "terminate_after")
 #: Parameters that the second request cannot keep, beside those.
-_NOT_TWICE = ("from", "size", "source", "source_content_type", "track_total_hits", "rest_total_hits_as_int")
+_NOT_TWICE = ("from", "size", "source", "source_content_type", "track_total_hits")
 #: Whole-search forms that take no `post_filter`, or that one would change.
 _INDIVISIBLE = ("retriever", "rank", "rescore")
 
@@ -69,7 +69,9 @@ def second(asked: Asked) -> SearchRequest:
     Raises:
         Unreadable: the body cannot be taken apart with certainty.
     """
-    body = splice.update(asked.body, {**dict.fromkeys(_ONCE), "from": b"0", "track_total_hits": b"false"})
+    # Totals as plain numbers, which inner hits have too, are to be had of searches that count every hit only.
+    counted = b"true" if is_on(asked.params, "rest_total_hits_as_int") else b"false"
+    body = splice.update(asked.body, {**dict.fromkeys(_ONCE), "from": b"0", "track_total_hits": counted})
     params = tuple((name, value) for name, value in asked.request.params if name not in (*_ONCE, *_NOT_TWICE))
     return SearchRequest(index=asked.request.index, params=params, body=body)
 

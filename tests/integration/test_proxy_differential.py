@@ -189,7 +189,7 @@ def _plain(sent: Sent) -> bytes:
 
 
 def _key(hit: dict[str, Any]) -> tuple[str, str]:
-    return hit["_index"], hit["_id"]
+    return hit.get("_index", ""), hit["_id"]
 
 
 def _content(hit: dict[str, Any]) -> dict[str, Any]:
