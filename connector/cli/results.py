@@ -73,18 +73,18 @@ def show(console: Console, outcome: Outcome, title: str) -> None:
 
 
 def times(outcome: Outcome) -> Text:
-    """One line: what happened, what took how long, and how many scores were stored before."""
+    """One line: what happened, what took how many milliseconds, and how many scores were stored before."""
     t = outcome.timings
-    parts = [
-        f"{_ms(t.total_s):.0f} ms",
-        f"engine {_ms(t.engine_s):.0f}",
-        f"cache {_ms(t.cache_s):.1f}",
-        f"queue {_ms(t.queue_s):.0f}",
-        f"scoring {_ms(t.score_s):.0f}",
-        f"merge {_ms(t.merge_s):.1f}",
-    ]
+    parts = (
+        ("engine", t.engine_s),
+        ("cache", t.cache_s),
+        ("queue", t.queue_s),
+        ("scoring", t.score_s),
+        ("merge", t.merge_s),
+    )
+    spent = " · ".join(f"{name} {_ms(seconds):.0f}" for name, seconds in parts)
     line = Text(outcome.status, style="green" if outcome.status == "applied" else "yellow")
-    line.append(f" · {' · '.join(parts)} · {outcome.cache_hits} of {outcome.candidates} scores from the cache", "dim")
+    line.append(f" {_ms(t.total_s):.0f} ms ({spent}), {outcome.cache_hits}/{outcome.candidates} cached", "dim")
     if outcome.reason:
         line.append(f"\n{outcome.reason}", "yellow")
     return line
