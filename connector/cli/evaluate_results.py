@@ -18,7 +18,7 @@ from connector.evaluate.significance import Comparison
 
 __all__ = ["Narrator", "show", "show_verdicts"]
 
-_RUNS = {"first_stage": "first stage", "reranked": "cross-encoder alone", "default": "default policy"}
+_RUNS = {"first_stage": "first stage", "reranked": "cross-encoder", "default": "default policy"}
 _LOSSES = 5
 
 
@@ -39,7 +39,7 @@ def show(console: Console, result: Result) -> None:
     about = result.about
     title = f"{about.data}: {len(result.topics.queries):,} queries, first stage {about.first_stage}"
     table = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("")
+    table.add_column("", no_wrap=True)
     for metric in measures.NAMES:
         table.add_column(metric, justify="right")
     for run in result.runs:
@@ -79,6 +79,8 @@ def _notes(result: Result) -> Iterator[Text]:
         f"best of {len(result.sweep.points)} settings: {best.setting.label}, {measures.MAIN} {best.mean:.4f} "
         f"({result.sweep.held_out:.4f} on queries that it was not chosen on)"
     )
+    if best.mean <= result.means["first_stage"][measures.MAIN]:
+        yield Text("none of them is better than the first stage", "bold red")
     if result.latency:
         times = result.latency.summary()
         kind = "" if result.latency.cold else ", scores from the cache"

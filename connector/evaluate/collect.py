@@ -21,6 +21,8 @@ __all__ = ["Collected", "Progress", "collect"]
 Progress = Callable[[int], None]
 #: Searches under way at once: enough that the worker always has the next one waiting, few enough to be forgotten.
 _IN_FLIGHT = 4
+#: Searches whose answers are thrown away before anything is timed.
+_WARM_UP = 10
 #: Seconds that one query's scores may take. A worker on two cores scores 200 abstracts in about five.
 _DEADLINE = 600.0
 #: Characters of a document that a report shows.
@@ -150,6 +152,9 @@ async def collect(
         into=collected,
     )
     queries = list(topics.queries.items())
+    # An engine that was just started answers its first searches slowly, and nobody's engine was just started.
+    for query_id, query in queries[:_WARM_UP]:
+        await source.find(query_id, query, work.size)
     alone = latency.plan(len(queries), window, windows)
     for (query_id, query), timed in zip(queries, alone, strict=False):
         await work.alone(query_id, query, timed)

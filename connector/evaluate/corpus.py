@@ -13,6 +13,7 @@ from connector.engines import reasons
 from connector.engines.base import Engine, EngineResponse
 from connector.evaluate import beir
 from connector.evaluate.beir import Folder
+from connector.evaluate.request import Narrator
 from connector.indexing import lines, loading
 from connector.indexing.lines import Shape
 from connector.indexing.loading import Embedding
@@ -41,11 +42,8 @@ class Vectors:
     dimensions: int
 
 
-async def ensure(engine: Engine, folder: Folder, vectors: Vectors | None, progress: Callable[[int], None]) -> str:
+async def ensure(engine: Engine, folder: Folder, vectors: Vectors | None, narrator: Narrator) -> str:
     """The name of an index that holds the whole of `folder`; made, or made anew where an earlier attempt was cut short.
-
-    Args:
-        progress: called with the number of documents indexed so far.
 
     Raises:
         InputError: a document that the engine does not take.
@@ -59,7 +57,8 @@ async def ensure(engine: Engine, folder: Folder, vectors: Vectors | None, progre
         return index
     await _call(engine, "DELETE", f"/{index}", missing_is_fine=True)
     await _call(engine, "PUT", f"/{index}", body)
-    await _load(engine, index, folder, vectors, progress)
+    with narrator.bar("Indexing", folder.size) as advance:
+        await _load(engine, index, folder, vectors, advance)
     await _call(engine, "POST", f"/{index}/_refresh")
     # Written last: an index without it is one that an evaluation left half done.
     await _call(engine, "PUT", f"/{index}/_mapping", {"_meta": {"complete": True, "data": folder.name}})

@@ -73,18 +73,21 @@ def draw(name: str, paint: Callable[[Axes], None], *, width: float = 5.6, height
 
 def differences(axes: Axes, result: Result) -> None:
     """Every query's gain or loss, from the worst to the best."""
+    from matplotlib import patheffects
+
     values = list(result.differences.values())
     colours = [_RED if value < 0 else _BLUE for value in values]
     axes.bar(range(len(values)), values, width=1.0, color=colours, linewidth=0)
     axes.axhline(0, color=_MUTED, linewidth=0.8)
     comparison = result.comparisons["default"][measures.MAIN]
     axes.axhline(comparison.difference, color=_INK, linewidth=1.2, linestyle=(0, (4, 3)))
-    axes.annotate(
+    label = axes.annotate(
         f"mean {comparison.difference:+.3f}",
         (len(values) * 0.02, comparison.difference),
-        xytext=(0, 4),
+        xytext=(0, 5),
         textcoords="offset points",
     )
+    label.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
     for x, text, colour in ((0, f"{comparison.losses:,} worse", _RED), (1, f"{comparison.wins:,} better", _BLUE)):
         side = "right" if x else "left"
         axes.text(x, 1.02, text, transform=axes.transAxes, color=colour, weight="bold", ha=side, va="bottom")

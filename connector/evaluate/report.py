@@ -88,10 +88,17 @@ def _tiles(result: Result) -> str:
         ("nDCG@10, first stage → default policy", f"{before:.3f} → {after:.3f}"),
         ("queries better / worse", f"{comparison.wins:,} / {comparison.losses:,}"),
         ("a search, p50 / p99", _latency(result)),
-        ("best setting tried", escape(result.sweep.best.setting.label) if result.sweep else "–"),
+        ("best setting tried", _best(result)),
     ]
     items = "".join(f"<div class=tile><span>{name}</span><b>{value}</b></div>" for name, value in tiles)
     return f'<div class="tiles">{items}</div>'
+
+
+def _best(result: Result) -> str:
+    assert result.sweep is not None
+    best = result.sweep.best
+    beaten = best.mean > result.means["first_stage"][measures.MAIN]
+    return escape(best.setting.label) if beaten else "none beats the first stage"
 
 
 def _latency(result: Result) -> str:
@@ -190,6 +197,8 @@ def _settings(result: Result) -> str:
         "It was chosen on these queries, which flatters it; chosen on one half and measured on the other, both ways, "
         f"the choice is worth {result.sweep.held_out:.4f}."
     )
+    if best.mean <= result.means["first_stage"][measures.MAIN]:
+        flattery += " It is no better than the first stage."
     rows = [
         ("Data", f"{about.data}, {len(result.topics.queries):,} queries"),
         ("Model", f"{found.model}, fingerprint {(found.fingerprint or '')[:12]}"),

@@ -75,8 +75,7 @@ async def of_folder(request: Request, files: Files, found: Connected, narrator: 
         return _replayed(request, folder.name, topics, files.run, texts)
     assert found.engine is not None
     vectors = None if request.first_stage == "bm25" else await _vectors(found)
-    with narrator.bar("Indexing", folder.size) as advance:
-        index = await corpus.ensure(found.engine, folder, vectors, advance)
+    index = await corpus.ensure(found.engine, folder, vectors, narrator)
     stages = FirstStages(
         engine=found.engine,
         index=index,
