@@ -33,12 +33,19 @@ def texts(hits: Sequence[Hit], template: TextTemplate, fields: Sequence[str]) ->
             subfield (`title.english` is the text of `title`) or a pattern with `*`.
     """
     names = tuple(template.fields or fields)
-    return [_text(hit, names, template) for hit in hits]
+    return [_readable_text(hit, names, template) for hit in hits]
 
 
 def clean(text: str) -> str:
     """`text` as a tokenizer takes it: spaces in the place of control characters and lone surrogates."""
     return text if text.isprintable() else _UNCLEAN.sub(" ", text)
+
+
+def _readable_text(hit: Hit, names: Sequence[str], template: TextTemplate) -> str | None:
+    try:
+        return _text(hit, names, template)
+    except RecursionError:  # nested deeper than any text
+        return None
 
 
 def _text(hit: Hit, names: Sequence[str], template: TextTemplate) -> str | None:

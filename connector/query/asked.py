@@ -11,7 +11,7 @@ import msgspec
 from connector import splice
 from connector.query.reasons import Reason, Skip
 
-__all__ = ["Asked", "SearchRequest", "is_on", "read"]
+__all__ = ["Asked", "SearchRequest", "is_on", "listed", "read"]
 
 _DEFAULT_SIZE = 10
 
@@ -65,6 +65,11 @@ def read(request: SearchRequest) -> Asked | Skip:
 def is_on(params: Mapping[str, str], name: str) -> bool:
     """Whether a boolean URL parameter is given and not `false`; a bare `?pretty` is on."""
     return params.get(name, "false") != "false"
+
+
+def listed(value: object) -> list[Any]:
+    """`value` where it is a list; what the engines refuse in its place holds nothing."""
+    return value if isinstance(value, list) else []
 
 
 def _count(value: object) -> int | None:

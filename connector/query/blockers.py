@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connector.query.asked import Asked, is_on
+from connector.query.asked import Asked, is_on, listed
 from connector.query.reasons import Reason
 
 __all__ = ["blocker", "pipeline_reranks"]
@@ -25,8 +25,7 @@ def blocker(asked: Asked) -> Reason | None:
 
 def pipeline_reranks(definition: Mapping[str, Any]) -> bool:
     """Whether an OpenSearch search pipeline reranks, sorts or cuts the hits itself."""
-    processors = definition.get("response_processors") or []
-    return any(name in _PROCESSORS for processor in processors for name in processor)
+    return any(_PROCESSORS & _keys(processor) for processor in listed(definition.get("response_processors")))
 
 
 def _form(asked: Asked) -> Reason | None:

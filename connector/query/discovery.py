@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from connector.query import syntax
+from connector.query.asked import listed
 
 __all__ = ["Clause", "Found", "discover", "of_url"]
 
@@ -107,8 +108,8 @@ def _simple_query_string(body: Mapping[str, Any], _depth: int) -> Iterator[Claus
 
 
 def _names(fields: Any) -> tuple[str, ...]:
-    fields = [fields] if isinstance(fields, str) else fields
-    return tuple(name for name in fields if isinstance(name, str)) if isinstance(fields, list) else ()
+    named = [fields] if isinstance(fields, str) else listed(fields)
+    return tuple(name for name in named if isinstance(name, str))
 
 
 def _intervals(body: Mapping[str, Any], _depth: int) -> Iterator[Clause]:
@@ -191,7 +192,7 @@ def _retriever(node: Any, depth: int) -> Iterator[Clause]:
             yield Clause(body["query"], _names(body.get("fields")))
         else:
             yield from _query(body.get("query"), depth)
-        for inner in body.get("retrievers") or ():
+        for inner in listed(body.get("retrievers")):
             yield from _retriever(inner.get("retriever", inner) if isinstance(inner, Mapping) else inner, depth + 1)
         yield from _retriever(body.get("retriever"), depth + 1)
 

@@ -53,7 +53,14 @@ def plan(
         query_text: the question, where the request does not say it (a search by vector).
         text_fields: the text fields of the index's mapping, for when neither the policy nor the query names any.
     """
-    asked = asking.read(options.strip(request))
+    try:
+        return _decided(options.strip(request), policy, query_text, text_fields)
+    except (splice.Unreadable, RecursionError):
+        return Skip(Reason.MALFORMED)
+
+
+def _decided(request: SearchRequest, policy: Policy, query_text: str | None, text_fields: Sequence[str]) -> Plan | Skip:
+    asked = asking.read(request)
     if isinstance(asked, Skip):
         return asked
     found = _question(asked)
@@ -68,12 +75,9 @@ def plan(
     fetched = min(max(widened.window, asked.from_ + asked.size), MAX_SIZE)
     added = retrieval.retrieval(asked, fields)
     twice = two_phase.is_possible(asked) and (isinstance(added, Skip) or two_phase.is_costly(asked, fetched))
-    if isinstance(added, Skip) and not twice:
-        return added
-    try:
-        return _plan(asked, query, fields, widened, fetched, None if twice or isinstance(added, Skip) else added)
-    except splice.Unreadable:
-        return Skip(Reason.MALFORMED)
+    if twice:
+        return _plan(asked, query, fields, widened, fetched, None)
+    return added if isinstance(added, Skip) else _plan(asked, query, fields, widened, fetched, added)
 
 
 def _plan(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from connector import field_pattern
-from connector.query.asked import Asked
+from connector.query.asked import Asked, listed
 
 __all__ = ["PARAMETERS", "SourceFilter", "read"]
 
@@ -74,7 +74,7 @@ def _split(value: str) -> tuple[str, ...]:
 def _patterns(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
-    return tuple(part for part in value if isinstance(part, str)) if isinstance(value, list) else ()
+    return tuple(part for part in listed(value) if isinstance(part, str))
 
 
 def _holds(pattern: str, name: str) -> bool:

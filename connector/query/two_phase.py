@@ -43,10 +43,10 @@ def is_costly(asked: Asked, fetched: int) -> bool:
 def is_possible(asked: Asked) -> bool:
     """Whether the second request can be made: the search can be narrowed and its hits told apart."""
     tree = asked.tree
-    collapse = tree.get("collapse")
+    collapse, query = tree.get("collapse"), tree.get("query")
     if isinstance(collapse, Mapping) and "inner_hits" in collapse:
         return False  # the engines narrow the groups, too
-    if any(name in tree for name in _INDIVISIBLE) or "hybrid" in (tree.get("query") or ()):
+    if any(name in tree for name in _INDIVISIBLE) or (isinstance(query, Mapping) and "hybrid" in query):
         return False
     stored = (asked.params.get("stored_fields"), *_listed(tree.get("stored_fields")))
     return "filter_path" not in asked.params and "_none_" not in stored

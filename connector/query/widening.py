@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connector.query.asked import Asked
+from connector.query.asked import Asked, listed
 from connector.settings import MAX_SIZE
 
 __all__ = ["Change", "Widened", "widen"]
@@ -156,7 +156,7 @@ def _compounds(node: Any, path: Path, size: int) -> Iterator[tuple[Path, str, in
         if isinstance(body, Mapping):
             if kind in _COMPOUND:
                 yield (*path, kind), "rank_window_size", _length(body.get("rank_window_size"), size)
-            for index, inner in enumerate(body.get("retrievers") or ()):
+            for index, inner in enumerate(listed(body.get("retrievers"))):
                 below: Path = (*path, kind, "retrievers", index)
                 wrapped = isinstance(inner, Mapping) and "retriever" in inner
                 yield from _compounds(

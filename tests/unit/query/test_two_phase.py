@@ -64,7 +64,9 @@ def test_costly_options_are_fetched_for_the_page_alone(costly: dict[str, Any]) -
 def test_the_url_is_shared_out_as_the_body_is() -> None:
     decided = decide({}, explain="true", _source_includes="date", routing="x", rest_total_hits_as_int="true", size="5")
     assert dict(decided.request.params) == {"routing": "x", "rest_total_hits_as_int": "true"}
-    assert dict(second_of(decided).params) == {"explain": "true", "_source_includes": "date", "routing": "x"}
+    shared = {"routing": "x", "rest_total_hits_as_int": "true"}
+    assert dict(second_of(decided).params) == {"explain": "true", "_source_includes": "date", **shared}
+    assert json.loads(second_of(decided).body)["track_total_hits"] is True  # the engines' condition for plain totals
 
 
 @pytest.mark.parametrize(
