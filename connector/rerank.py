@@ -7,6 +7,7 @@ Whatever fails on the way, the engine's own answer comes back, and the outcome s
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import time
@@ -14,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from connector import fusion, hits, merge, query
+from connector import background, fusion, hits, merge, query
 from connector.contract import names
 from connector.contract.errors import EngineRefused
 from connector.engines.base import EngineResponse
@@ -70,6 +71,7 @@ class Reranker:
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
+        self._shadows = background.Tasks()
 
     async def search(
         self,
@@ -129,7 +131,8 @@ class Reranker:
         documents = [text for text in texts if text]
         if len(documents) < policy.min_hits:
             return search.as_it_was("skipped", f"{len(documents)} hits with text are fewer than {policy.min_hits}")
-        scored = await self._scorer.score(
+        score = functools.partial(
+            self._scorer.score,
             model=policy.model,
             query=plan.query,
             documents=documents,
@@ -137,16 +140,16 @@ class Reranker:
             deadline=time.monotonic() + policy.deadline,
             lane=lane,
         )
+        if policy.mode == "shadow":
+            self._shadows.add(_shadowed(score, [hit.score for hit in window], texts, policy))
+            return search.as_it_was("shadow", "scored beside the answer, not shown", candidates=len(documents))
+        scored = await score()
         if scored.failure and policy.strict:
             raise scored.failure
-        if policy.mode == "shadow":
-            return search.as_it_was("shadow", "scored, not shown", scored, candidates=len(documents))
         partial = bool(scored.failure) and policy.on_timeout == "partial" and scored.values.count(None) < len(documents)
         if scored.failure and not partial:
             return search.as_it_was(_status(scored), str(scored.failure), scored, candidates=len(documents))
-        arriving = iter(scored.values)
-        scores = [next(arriving) if text else None for text in texts]
-        ranking = fusion.rank([hit.score for hit in window], scores, policy.fusion, pins=policy.pins)
+        ranking = _ranking([hit.score for hit in window], texts, scored, policy)
         fetched = await self._fetched(search, ranking, first_stage)
         status: Status = "partial" if partial else "applied"
         return search.merged(
@@ -229,6 +232,28 @@ class _Search:
                 total_s=now - self._started,
             ),
         )
+
+
+def _ranking(
+    first_stage: Sequence[float | None], texts: Sequence[str | None], scored: Scored, policy: Policy
+) -> list[fusion.Ranked]:
+    arriving = iter(scored.values)
+    scores = [next(arriving) if text else None for text in texts]
+    return fusion.rank(first_stage, scores, policy.fusion, pins=policy.pins)
+
+
+async def _shadowed(
+    score: Callable[[], Awaitable[Scored]],
+    first_stage: Sequence[float | None],
+    texts: Sequence[str | None],
+    policy: Policy,
+) -> None:
+    """Says in the log what reranking would have done: how many of the first ten would have stayed, and in what time."""
+    started = time.monotonic()
+    scored = await score()
+    top = [ranked.position for ranked in _ranking(first_stage, texts, scored, policy)[:10]]
+    fields = {"model": policy.model, "failure": str(scored.failure or ""), "seconds": time.monotonic() - started}
+    log.info("shadow_scored", extra=fields | {"kept_in_top_10": sum(position < 10 for position in top)})
 
 
 async def _widened(request: SearchRequest, first_stage: FirstStage) -> EngineResponse | None:

@@ -1,7 +1,9 @@
 """Search, score, merge: on both real engines, a real broker and a worker whose scores the test knows."""
 
+import asyncio
 import functools
 import json
+import logging
 import math
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -168,9 +170,17 @@ async def test_strict_turns_the_failure_into_an_error(connected: Session, index:
         await search(connected, index, policy(worker, model="nobody", strict=True))
 
 
-async def test_shadow_scores_and_changes_nothing(connected: Session, index: str, worker: ScriptedWorker) -> None:
+async def test_shadow_answers_without_waiting_and_scores_beside_it(
+    connected: Session, index: str, worker: ScriptedWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "connector.rerank")
+    worker.open.clear()
     outcome = await search(connected, index, policy(worker, mode="shadow"))
     assert (outcome.status, ids(outcome)) == ("shadow", IDS)
+    worker.open.set()
+    while not caplog.records:
+        await asyncio.sleep(0.01)
+    assert [record.message for record in caplog.records] == ["shadow_scored"]
     assert len(worker.requests) == 1
 
 
