@@ -34,6 +34,9 @@ bench: $(VENV)/.dev ## Speed, side by side in one run; ARGS="--only scoring --js
 finetune-proof: $(VENV)/.dev ## Fine-tuning over five folds of stackfaq and nq; EVAL=folder of BEIR folders
 	$(BIN)/python -m tests.quality_finetune --eval "$(EVAL)" $(ARGS)
 
+model: $(VENV)/.dev ## Make the bundled model again, at most 100 minutes; resumes; SHARED=folder of data/train and data/eval
+	$(BIN)/python -m workers.training.recipe --data $(SHARED)/data $(ARGS)
+
 soak: $(VENV)/.dev ## Endurance and kill runs, hours; never in CI
 	$(BIN)/python -m pytest tests/soak --override-ini testpaths=tests/soak -m soak $(ARGS)
 

@@ -1,0 +1,1 @@
+"""The recipe of the bundled model: pool, teacher, candidate lists, training loop, export. `make model` repeats it."""
