@@ -48,8 +48,13 @@ class Failure:
     reason: str
 
 
-async def send(engine: Engine, index: str, documents: Sequence[Document], *, backoff: Backoff) -> list[Failure]:
+async def send(
+    engine: Engine, index: str, documents: Sequence[Document], *, backoff: Backoff, upsert: bool = False
+) -> list[Failure]:
     """Indexes `documents` by their ids and returns those that were refused. To send them again changes nothing.
+
+    Args:
+        upsert: leave members of documents that are there already and that the new ones do not have.
 
     Raises:
         EngineUnavailable: no answer, attempt after attempt.
@@ -60,7 +65,7 @@ async def send(engine: Engine, index: str, documents: Sequence[Document], *, bac
     for attempt in range(backoff.attempts):
         last = attempt == backoff.attempts - 1
         try:
-            response = await _request(engine, index, waiting)
+            response = await _request(engine, index, waiting, upsert=upsert)
         except EngineUnavailable:
             if last:
                 raise
@@ -74,7 +79,7 @@ async def send(engine: Engine, index: str, documents: Sequence[Document], *, bac
                 if last:
                     return failures + [_failure(document, reason) for document, reason in busy]
             elif response.status in _DIVIDED:
-                return failures + await _divided(engine, index, waiting, response, backoff)
+                return failures + await _divided(engine, index, waiting, response, backoff, upsert=upsert)
             elif response.status not in _BUSY or last:
                 raise engine.refused(f"indexing into {index}", response)
         await asyncio.sleep(backoff.wait(attempt))
@@ -88,10 +93,11 @@ def with_vector(document: Document, field: str, vector: Sequence[float]) -> Docu
     return Document(id=document.id, source=source, text=document.text, line=document.line, end=document.end)
 
 
-async def _request(engine: Engine, index: str, documents: Sequence[Document]) -> EngineResponse:
+async def _request(engine: Engine, index: str, documents: Sequence[Document], *, upsert: bool) -> EngineResponse:
     lines = []
     for document in documents:
-        lines += [msgspec.json.encode({"index": {"_id": document.id}}), document.source]
+        source = b'{"doc":%b,"doc_as_upsert":true}' % document.source if upsert else document.source
+        lines += [msgspec.json.encode({"update" if upsert else "index": {"_id": document.id}}), source]
     return await engine.request(
         "POST",
         f"/{quote(index, safe='')}/_bulk",
@@ -103,14 +109,20 @@ async def _request(engine: Engine, index: str, documents: Sequence[Document]) ->
 
 
 async def _divided(
-    engine: Engine, index: str, documents: Sequence[Document], response: EngineResponse, backoff: Backoff
+    engine: Engine,
+    index: str,
+    documents: Sequence[Document],
+    response: EngineResponse,
+    backoff: Backoff,
+    *,
+    upsert: bool,
 ) -> list[Failure]:
     """Halves the request until the document stands alone that it was refused for."""
     if len(documents) == 1:
         return [_failure(documents[0], reasons.of(response.body) or f"refused with {response.status}")]
     middle = len(documents) // 2
-    first = await send(engine, index, documents[:middle], backoff=backoff)
-    return first + await send(engine, index, documents[middle:], backoff=backoff)
+    first = await send(engine, index, documents[:middle], backoff=backoff, upsert=upsert)
+    return first + await send(engine, index, documents[middle:], backoff=backoff, upsert=upsert)
 
 
 def _sorted_out(documents: Sequence[Document], body: bytes) -> tuple[list[tuple[Document, str]], list[Failure]]:

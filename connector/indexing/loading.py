@@ -23,8 +23,8 @@ __all__ = ["Embedding", "Loaded", "load"]
 _BATCH_BYTES = 5_000_000
 #: Requests on their way at once.
 _AT_ONCE = 3
-#: Texts of one embed task, and the seconds that it may take.
-_EMBED_TEXTS = 64
+#: Documents of one embed task, and so of a batch that is embedded, and the seconds that it may take.
+_EMBEDDED = 64
 _EMBED_TIMEOUT = 300.0
 #: Failures that are kept word for word; more are counted.
 MAX_KEPT = 1_000
@@ -90,12 +90,13 @@ async def load(
 
     Args:
         items: read in a thread, a batch at a time; at most a few batches are in memory.
-        batch: documents a request.
+        batch: documents a request, fewer where they are embedded.
         skip_bad: go on after a bad line; else everything before it is indexed, and no more.
         progress: called after each batch, in the order of the items: up to its `offset` everything is done.
     """
     loaded, started = Loaded(), time.monotonic()
-    batches = _batches(iter(items), batch, skip_bad=skip_bad)
+    count = min(batch, _EMBEDDED) if embedding else batch
+    batches = _batches(iter(items), count, skip_bad=skip_bad)
     under_way: deque[tuple[_Batch, asyncio.Task[list[Failure]]]] = deque()
     backoff = backoff or Backoff()
     try:
@@ -182,12 +183,9 @@ async def _send(
 async def _embedded(documents: list[Document], embedding: Embedding, backoff: Backoff) -> list[Document]:
     """The documents with their vectors; one without text has none."""
     texts = [document.text for document in documents if document.text]
-    vectors: list[list[float]] = []
-    for start in range(0, len(texts), _EMBED_TEXTS):
-        vectors += await _vectors(texts[start : start + _EMBED_TEXTS], embedding, backoff)
-    following = iter(vectors)
+    vectors = iter(await _vectors(texts, embedding, backoff) if texts else ())
     return [
-        bulk.with_vector(document, embedding.field, next(following)) if document.text else document
+        bulk.with_vector(document, embedding.field, next(vectors)) if document.text else document
         for document in documents
     ]
 

@@ -15,6 +15,7 @@ from connector.contract import keys, names, scores, wire
 from connector.contract.errors import NoWorker, ScoringTimeout, WireError
 from connector.contract.wire import EmbedRequest, Reply
 from connector.scoring import replies
+from connector.scoring import sender as sending
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -66,7 +67,7 @@ class CeleryEmbedder:
                 if is_query:
                     await self._store(worker, texts[0], vectors[0])
         except TimeoutError as exc:
-            raise ScoringTimeout("the query's embedding did not come before the deadline") from exc
+            raise ScoringTimeout("the embedding did not come before the deadline") from exc
         return vectors
 
     async def _ask(self, worker: Heartbeat, texts: Sequence[str], deadline: float, lane: names.Lane) -> Reply:
@@ -79,7 +80,10 @@ class CeleryEmbedder:
         )
         future = self._replies.expect(request.id)
         try:
-            await self._sender.send(names.EMBED_TASK, request.encode(), queue=names.queue(worker.fingerprint, lane))
+            queue = names.queue(worker.fingerprint, lane)
+            # Loading a corpus waits longer than the broker keeps what is rubbish to a search.
+            expires = max(sending.EXPIRES, request.budget)
+            await self._sender.send(names.EMBED_TASK, request.encode(), queue=queue, expires=expires)
             return await future
         finally:
             future.cancel()
