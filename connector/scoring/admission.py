@@ -80,7 +80,7 @@ class Admission:
         """
         now = time.monotonic()
         wait = min((_wait(worker) for worker in workers), default=0.0)
-        if wait > deadline - now:
+        if 0 < deadline - now < wait:
             raise Shed(f"about {wait * 1000:.0f} ms of work is waiting, more than the deadline allows")
         if not self._circuits.setdefault(fingerprint, Circuit()).admit(now):
             raise CircuitOpen("the model did not answer repeatedly; it is tried again in a few seconds")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 import uuid
 from collections.abc import Sequence
@@ -217,7 +218,9 @@ class _Request:
 
 
 def _known(fields: Sequence[bytes], values: Sequence[float | None]) -> dict[bytes, float]:
-    return {field: value for field, value in zip(fields, values, strict=True) if value is not None}
+    """What is a score: nothing else that stands in Redis, or that a worker sends, may reach an order."""
+    pairs = zip(fields, values, strict=True)
+    return {field: value for field, value in pairs if value is not None and math.isfinite(value)}
 
 
 def _has_result(flight: Flight) -> bool:
@@ -228,7 +231,7 @@ def _arrived(flights: list[Flight], wanted: set[bytes]) -> dict[bytes, float]:
     arrived: dict[bytes, float] = {}
     for flight in flights:
         if _has_result(flight) and (values := flight.reply.result().values) and len(values) == len(flight.fields):
-            arrived |= {field: value for field, value in zip(flight.fields, values, strict=True) if field in wanted}
+            arrived |= {field: value for field, value in _known(flight.fields, values).items() if field in wanted}
     return arrived
 
 

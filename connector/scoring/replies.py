@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
 
 import redis
 
 from connector.contract import errors, names
-from connector.contract.errors import QueueUnavailable, WireError
+from connector.contract.errors import ModelFailed, QueueUnavailable, WireError
 from connector.contract.wire import Reply
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def numbers(reply: Reply) -> list[float]:
         ScoringError: of the kind that the worker named; `ModelFailed` for any other.
     """
     if reply.values is not None:
+        if not all(map(math.isfinite, reply.values)):
+            raise ModelFailed("a worker sent a value that is no number")
         return list(reply.values)
     name, message = reply.error or ("ModelFailed", "an empty reply")
     kind = getattr(errors, name, None)

@@ -53,6 +53,8 @@ class Report:
 
     say: Callable[[str], None] = print
     rows: list[Row] = field(default_factory=list)
+    #: Figures that programs read, by section, beside the rows.
+    sections: dict[str, Any] = field(default_factory=dict)
 
     def add(self, row: Row) -> None:
         """Takes a row and prints it at once: a long benchmark that is stopped has still told something."""
@@ -62,12 +64,12 @@ class Report:
         self.say(f"{row.name:32} {_number(row.ours):>10} {row.unit:10} {others}{ratio}  {row.note}".rstrip())
 
     def write(self, path: Path) -> None:
-        """Writes the rows as `{"rows": [{"name", "ours", "unit", "others", "ratio", "note"}]}`."""
+        """Writes `{"rows": [{"name", "ours", "unit", "others", "ratio", "note"}], …sections}`."""
         rows: list[dict[str, Any]] = [
             {"name": r.name, "ours": r.ours, "unit": r.unit, "others": dict(r.others), "ratio": r.ratio, "note": r.note}
             for r in self.rows
         ]
-        path.write_text(json.dumps({"rows": rows}, indent=2) + "\n")
+        path.write_text(json.dumps({"rows": rows, **self.sections}, indent=2) + "\n")
 
 
 def _number(value: float | None) -> str:
