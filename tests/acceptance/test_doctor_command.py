@@ -6,6 +6,8 @@ import json
 import uuid
 from typing import Any
 
+import pytest
+
 from connector.embedded.engine import RunningEngine
 from connector.embedded.valkey import RunningValkey, start_valkey
 from tests.fixtures import console
@@ -45,9 +47,12 @@ def test_where_everything_is_well_every_check_says_so(elasticsearch: RunningEngi
     assert KEY not in table.stdout
 
 
-def test_where_nothing_is_there_every_part_says_what_to_do_and_no_password_is_shown() -> None:
-    nothing = {"ENGINE_URL": "http://u:hunter2@127.0.0.1:9", "BROKER_URL": "redis://u:hunter2@127.0.0.1:9/0"}
-    ran = console.run("doctor", "--json", **nothing)
+@pytest.mark.parametrize("there", [False, True], ids=["nothing is there", "the password is wrong"])
+def test_where_nothing_answers_every_part_says_what_to_do_and_no_password_is_shown(
+    there: bool, valkey: RunningValkey
+) -> None:
+    redis_url = valkey.url.replace("redis://", "redis://u:hunter2@") if there else "redis://u:hunter2@127.0.0.1:9/0"
+    ran = console.run("doctor", "--json", ENGINE_URL="http://u:hunter2@127.0.0.1:9", BROKER_URL=redis_url)
     assert ran.returncode == 1
     checks = {check["name"]: check for check in json.loads(ran.stdout)["checks"]}
     assert {name: check["verdict"] for name, check in checks.items()} == {

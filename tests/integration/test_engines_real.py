@@ -94,7 +94,7 @@ async def test_an_index_of_the_installed_template_is_searched_by_words_and_by_ve
     dimensions = 8
     template = mappings.load(engine.name, engine.version, dimensions=dimensions, patterns=[f"{name}-*"])
     assert await templates.install(engine, name, template)
-    documents = {
+    documents: dict[str, dict[str, object]] = {
         "cats": {
             "title": "Feeding cats",
             "text": "Cats are fed twice a day.",
