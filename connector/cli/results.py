@@ -69,7 +69,7 @@ def show(console: Console, outcome: Outcome, title: str) -> None:
             "–" if row.first_stage_score is None else f"{row.first_stage_score:.3f}",
         )
     console.print(table)
-    console.print(times(outcome))
+    console.print(times(outcome), soft_wrap=True)
 
 
 def times(outcome: Outcome) -> Text:

@@ -58,8 +58,8 @@ async def _query(connected: session.Session, query: str, policy: Policy, console
     cold = await search(policy)
     cached = await search(policy)
     _show(console, query, engine, cold)
-    console.print(Text("first  ", "dim") + results.times(cold))
-    console.print(Text("again  ", "dim") + results.times(cached), end="\n\n")
+    console.print(Text("first  ", "dim") + results.times(cold), soft_wrap=True)
+    console.print(Text("again  ", "dim") + results.times(cached), end="\n\n", soft_wrap=True)
     return {
         "query": query,
         "before": [row.id for row in results.rows(engine)],
