@@ -111,7 +111,7 @@ def _build(
         if (source.path / name).is_file():
             shutil.copyfile(source.path / name, stage / name)
     say("exporting fp32")
-    graph.write(_eager(source), stage / _FP32)
+    graph.write(_loaded(source), stage / _FP32)
     reference_model = check.load(source.path, "torch", "fp32", max_length)
     reference = check.scores(reference_model, sample)
     fp32 = _compared(stage, "fp32", reference, sample, max_length)
@@ -123,11 +123,10 @@ def _build(
     return Exported(output=target, fp32=fp32, method=used, int8=int8)
 
 
-def _eager(source: ModelFolder) -> torch.nn.Module:
+def _loaded(source: ModelFolder) -> transformers.PreTrainedModel:
     model, _ = load_checkpoint(source, transformers.AutoModelForSequenceClassification)
-    model.set_attn_implementation("eager")
-    eager: torch.nn.Module = model.to(dtype=torch.float32).eval()
-    return eager
+    loaded: transformers.PreTrainedModel = model.to(dtype=torch.float32).eval()
+    return loaded
 
 
 def _quantised(

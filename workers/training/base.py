@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import torch
 from sentence_transformers.cross_encoder import CrossEncoder
 
 from connector.contract.errors import ConfigurationError, ModelError
+from workers.models import folder as model_folder
+from workers.models.folder import ModelFolder
+from workers.models.torch import WEIGHTS
 
 __all__ = ["device", "load"]
 
@@ -16,31 +16,33 @@ __all__ = ["device", "load"]
 def load(
     name: str, *, revision: str | None = None, max_length: int, device: str = "cpu", new_head: bool = False
 ) -> CrossEncoder:
-    """The model `name` (a folder, or a name on a hub) in fp32.
+    """The model `name` (a folder, a name on a hub, or "": the bundled one) in fp32.
 
     With `new_head` a bare encoder gets a fresh head of one label; without it only a model that has its head will do.
 
     Raises:
         ModelError: nothing there, broken files, or a head of more than one label.
     """
-    folder = Path(name)
-    if folder.exists():
-        _check_folder(folder, new_head=new_head)
+    found = model_folder.find(name or None, revision, WEIGHTS)
+    bare = not any(kind.endswith(("ForSequenceClassification", "ForCausalLM")) for kind in _architectures(found))
+    if not any(found.path.glob("*.safetensors")) and not any(found.path.glob("*.bin")):
+        raise ModelError(f"{found.name}: no torch weights: there is no model.safetensors in {found.path}")
+    if bare and not new_head:
+        raise ModelError(f"{found.name}: {', '.join(_architectures(found))} has no classification head: train it first")
     try:
-        model = CrossEncoder(
-            name,
-            revision=revision,
+        model: CrossEncoder = CrossEncoder(
+            str(found.path),
             device=device,
-            local_files_only=folder.exists(),
-            num_labels=1 if new_head and _bare(folder) else None,
+            local_files_only=True,
+            num_labels=1 if bare else None,
             max_length=max_length,
             model_kwargs={"dtype": torch.float32},
         )
-    except Exception as exc:  # the libraries raise errors of a dozen kinds for broken files and missing names
-        raise ModelError(f"{name}: cannot be loaded: {_first_line(exc)}") from exc
+    except Exception as exc:  # the libraries raise errors of a dozen kinds for broken files
+        raise ModelError(f"{found.name}: cannot be loaded: {_first_line(exc)}") from exc
     if model.num_labels != 1:
-        raise ModelError(f"{name}: has {model.num_labels} labels, and reranking needs a model with one")
-    _check_length(model, name, max_length)
+        raise ModelError(f"{found.name}: has {model.num_labels} labels, and reranking needs a model with one")
+    _check_length(model, found.name, max_length)
     return model
 
 
@@ -53,28 +55,8 @@ def device(wanted: str) -> str:
     return wanted
 
 
-def _check_folder(folder: Path, *, new_head: bool) -> None:
-    file = folder / "config.json"
-    if not file.is_file():
-        raise ModelError(f"{folder}: no model: there is no config.json in it")
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as exc:
-        raise ModelError(f"{file}: no JSON: {exc}") from exc
-    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
-        raise ModelError(f"{folder}: no weights: there is no model.safetensors in it")
-    if not new_head and _bare(folder):
-        kind = (config.get("architectures") or ["an encoder"])[0]
-        raise ModelError(f"{folder}: {kind} has no classification head: train it first")
-
-
-def _bare(folder: Path) -> bool:
-    """Whether a folder holds an encoder without a classification head."""
-    file = folder / "config.json"
-    if not file.is_file():
-        return False
-    names = json.loads(file.read_text(encoding="utf-8")).get("architectures") or []
-    return not any(name.endswith(("ForSequenceClassification", "ForCausalLM")) for name in names)
+def _architectures(found: ModelFolder) -> list[str]:
+    return [str(kind) for kind in found.config.get("architectures") or ["an encoder"]]
 
 
 def _check_length(model: CrossEncoder, name: str, max_length: int) -> None:

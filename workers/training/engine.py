@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from connector.contract.errors import ConfigurationError, EngineRefused, EngineUnavailable
 from workers.training.retrieval import Candidate
@@ -51,11 +51,13 @@ class Engine:
         self.target = target
         self._url = urlsplit(target.url)
         if self._url.scheme not in ("http", "https") or not self._url.hostname:
-            raise ConfigurationError(
-                f"--engine-url {target.url!r}: an engine's address begins with http:// or https://"
-            )
-        about = json.loads(self._request("GET", "/", None))
-        self.is_opensearch = about.get("version", {}).get("distribution") == "opensearch"
+            raise ConfigurationError("--engine-url: an engine's address begins with http:// or https:// and has a host")
+        self._port = _port(self._url)
+        try:
+            version = json.loads(self._request("GET", "/", None))["version"]
+            self.is_opensearch = version.get("distribution") == "opensearch"
+        except (ValueError, LookupError, AttributeError, TypeError) as exc:
+            raise EngineRefused(f"{self._where()}: answers, but not as a search engine does", status=200) from exc
 
     def search(self, bodies: Sequence[Mapping[str, Any]]) -> Iterator[list[Candidate]]:
         """The hits of each search body, in order; documents without text are left out."""
@@ -93,9 +95,9 @@ class Engine:
     def _connection(self) -> http.client.HTTPConnection:
         host = self._url.hostname or ""
         if self._url.scheme == "http":
-            return http.client.HTTPConnection(host, self._url.port or 80, timeout=_TIMEOUT)
+            return http.client.HTTPConnection(host, self._port, timeout=_TIMEOUT)
         context = ssl.create_default_context(cafile=self.target.ca_file)
-        return http.client.HTTPSConnection(host, self._url.port or 443, timeout=_TIMEOUT, context=context)
+        return http.client.HTTPSConnection(host, self._port, timeout=_TIMEOUT, context=context)
 
     def _headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
@@ -107,7 +109,7 @@ class Engine:
         return headers
 
     def _where(self) -> str:
-        return f"{self._url.scheme}://{self._url.hostname}:{self._url.port or ''}/{self.target.index}"
+        return f"{self._url.scheme}://{self._url.hostname}:{self._port}/{self.target.index}"
 
 
 class BM25:
@@ -144,6 +146,13 @@ class KNN:
             return {"size": depth, "query": {"knn": {self._field: {"vector": vector, "k": depth}}}}
         knn = {"field": self._field, "query_vector": vector, "k": depth, "num_candidates": max(100, 2 * depth)}
         return {"size": depth, "knn": knn}
+
+
+def _port(url: SplitResult) -> int:
+    try:
+        return url.port or {"http": 80, "https": 443}[url.scheme]
+    except ValueError as exc:
+        raise ConfigurationError("--engine-url: the port is no number from 0 to 65535") from exc
 
 
 def _lookup(source: Mapping[str, Any], field: str) -> str:

@@ -79,16 +79,16 @@ def _ranked(ids: Sequence[str], scores: Sequence[float]) -> dict[str, float]:
     return {ids[row]: float(len(order) - place) for place, row in enumerate(order)}
 
 
-class HeldOut(BaseEvaluator):  # type: ignore[misc]  # the library carries no types
+class HeldOut(BaseEvaluator):
     """Judges a model on held-out queries, for the training loop."""
 
     def __init__(self, items: Sequence[HeldOutQuery], batch: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.primary_metric = METRIC
         self._items = items
         self._batch = batch
 
-    def __call__(
+    def __call__(  # type: ignore[override]  # a cross-encoder is all that is trained here
         self,
         model: CrossEncoder,
         output_path: str | None = None,  # noqa: ARG002  this one and the next are the base class's

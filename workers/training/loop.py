@@ -13,6 +13,7 @@ from sentence_transformers.cross_encoder import CrossEncoder, CrossEncoderTraine
 from transformers import EarlyStoppingCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from connector.contract.errors import ConfigurationError
 from workers.training import callbacks, examples, losses
 from workers.training.collection import TrainingList
 from workers.training.held_out import METRIC, HeldOut
@@ -60,15 +61,29 @@ def fit(
     )
     trainer.remove_callback(PrinterCallback)
     report.step(f"training on {len(rows)} rows of {per_row:.1f} pairs, {batch} rows a step, {steps} steps")
-    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    _run(trainer, checkpoint, settings, workspace)
     log = trainer.state.log_history
     return Outcome(
         steps=trainer.state.global_step,
         planned_steps=steps,
-        history=tuple((entry["step"], entry[f"eval_{METRIC}"]) for entry in log if f"eval_{METRIC}" in entry),
-        losses=tuple((entry["step"], entry["loss"]) for entry in log if "loss" in entry),
+        history=tuple((int(entry["step"]), entry[f"eval_{METRIC}"]) for entry in log if f"eval_{METRIC}" in entry),
+        losses=tuple((int(entry["step"]), entry["loss"]) for entry in log if "loss" in entry),
         best_step=trainer.state.best_global_step or None,
     )
+
+
+def _run(trainer: CrossEncoderTrainer, checkpoint: Path | None, settings: Settings, workspace: Workspace) -> None:
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    except torch.OutOfMemoryError as exc:
+        raise ConfigurationError(
+            f"the GPU's memory does not hold a step of {settings.batch} pairs: lower --batch or --max-length"
+        ) from exc
+    except Exception as exc:
+        # Torch and safetensors tell a full disk by text, each in an exception of its own.
+        if "No space left on device" not in str(exc):
+            raise
+        raise ConfigurationError(f"{workspace.folder}: the disk is full: make room, then go on by --resume") from exc
 
 
 def _arguments(

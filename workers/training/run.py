@@ -9,7 +9,6 @@ from pathlib import Path
 from sentence_transformers.cross_encoder import CrossEncoder
 
 from connector.contract.errors import ConfigurationError
-from workers.models import folder
 from workers.training import base, loop, prepare, record
 from workers.training.held_out import METRIC, HeldOut
 from workers.training.report import Report
@@ -73,7 +72,7 @@ def _resumed(workspace: Workspace, given: Settings) -> tuple[Settings, Prepared]
 
 def _load(settings: Settings) -> CrossEncoder:
     return base.load(
-        settings.model or str(folder.BUNDLED),
+        settings.model,
         revision=settings.revision,
         max_length=settings.max_length,
         device=base.device(settings.device),

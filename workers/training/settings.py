@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -108,8 +109,10 @@ class Settings:
             raise ConfigurationError("--holdout and --warmup are shares: from 0 to below 1")
 
     def to_json(self) -> dict[str, object]:
-        """The settings as JSON values, input paths made absolute."""
+        """The settings as JSON values, input paths made absolute, without the login of the engine's address."""
         values = asdict(self)
+        if self.engine_url is not None:
+            values["engine_url"] = re.sub(r"//[^/@]*@", "//", self.engine_url)
         for name in _PATHS:
             values[name] = [str(Path(path).resolve()) for path in values[name]]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

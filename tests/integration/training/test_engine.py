@@ -86,3 +86,9 @@ def test_an_engine_that_is_not_there_is_named() -> None:
 def test_an_address_without_a_scheme_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="begins with http"):
         engine.Engine(engine.Target(url="localhost:9200", index="x"))
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:many", "http://127.0.0.1:70000"])
+def test_a_port_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="the port is no number"):
+        engine.Engine(engine.Target(url=url, index="x"))

@@ -74,7 +74,7 @@ def ruined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     honest = quantise.static
 
     def quantised(source: Path, target: Path, batches: Any) -> None:
-        graph.write(run._eager(ModelFolder(other, "other")), tmp_path / "other.onnx")
+        graph.write(run._loaded(ModelFolder(other, "other")), tmp_path / "other.onnx")
         honest(tmp_path / "other.onnx", target, batches)
 
     monkeypatch.setattr(quantise, "static", quantised)
@@ -99,8 +99,8 @@ def test_auto_falls_back_to_dynamic_quantisation(model: Path, tmp_path: Path) ->
 def test_a_graph_that_is_off_is_refused(model: Path, tmp_path: Path) -> None:
     other = tiny_model.write(tmp_path / "other", seed=9)
     with pytest.MonkeyPatch.context() as patch:
-        honest = run._eager
-        patch.setattr(run, "_eager", lambda source: honest(ModelFolder(other, "other")))
+        honest = run._loaded
+        patch.setattr(run, "_loaded", lambda source: honest(ModelFolder(other, "other")))
         with pytest.raises(ModelError, match="the fp32 file is refused: a score is off by"):
             run.export(str(model), None, drawn(tmp_path), max_length=32)
     assert not (model / "onnx").exists()

@@ -246,6 +246,17 @@ def test_a_loss_that_is_no_number_ends_the_run(model: Path, pairs: Path, tmp_pat
         run.train(settings(model, pairs=(str(path),), loss="mse", holdout=0.0), tmp_path / "tuned", Quiet())
 
 
+def test_a_folder_without_torch_weights_is_named(model: Path, pairs: Path, tmp_path: Path) -> None:
+    light = Path(shutil.copytree(model, tmp_path / "light", ignore=shutil.ignore_patterns("*.safetensors")))
+    with pytest.raises(ModelError, match=f"{light}: no torch weights"):
+        run.train(settings(light, pairs=(str(pairs),)), tmp_path / "tuned", Quiet())
+
+
+def test_the_engines_password_is_not_recorded() -> None:
+    kept = Settings(engine_url="https://me:secret@search.example:9200/es", index="pages").to_json()
+    assert kept["engine_url"] == "https://search.example:9200/es"
+
+
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
