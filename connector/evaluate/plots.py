@@ -61,14 +61,10 @@ def draw(name: str, paint: Callable[[Axes], None], *, width: float = 5.6, height
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], count=1, flags=re.DOTALL)
     # Sized by the page, not in points.
-    return re.sub(
-        r'<svg ([^>]*?)width="[^"]*" ?',
-        f'<svg role="img" aria-label="{name}" \\1',
-        re.sub(r' height="[\d.]+pt"', "", svg, count=1),
-        count=1,
-    )
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
 
 
 def differences(axes: Axes, result: Result) -> None:

@@ -168,9 +168,7 @@ async def test_a_run_file_stands_in_for_the_search(
     assert result.about.first_stage == "theirs.trec"
 
 
-async def test_a_run_file_is_judged_without_a_worker(
-    folder: Path, environment: dict[str, str], tmp_path: Path
-) -> None:
+async def test_a_run_file_is_judged_without_a_worker(folder: Path, environment: dict[str, str], tmp_path: Path) -> None:
     path = tmp_path / "theirs.trec"
     path.write_text("cat Q0 cat-0 1 9 x\n")
     result = await run(asked(folder, "nobody", run_in=path, rerank=False), environment)

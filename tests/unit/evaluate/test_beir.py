@@ -10,7 +10,11 @@ from connector.contract.errors import InputError
 from connector.evaluate import beir
 
 DOCUMENTS = [{"_id": "d1", "title": "Wings", "text": "lift"}, {"_id": "d2", "text": "drag"}, {"_id": "d3", "text": ""}]
-QUERIES = [{"_id": "q1", "text": "what  lifts\na wing"}, {"_id": "q2", "text": "drag"}, {"_id": "q3", "text": "unasked"}]
+QUERIES = [
+    {"_id": "q1", "text": "what  lifts\na wing"},
+    {"_id": "q2", "text": "drag"},
+    {"_id": "q3", "text": "unasked"},
+]
 QRELS = "query-id\tcorpus-id\tscore\nq1\td1\t2\nq1\td2\t0\nq2\td2\t1\n"
 
 Write = Callable[..., Path]
