@@ -78,7 +78,10 @@ def train(
         str, typer.Option(help="Its fields with the text, by commas.", rich_help_panel=_NEGATIVES)
     ] = ",".join(_DEFAULTS.engine_fields),
     ca_file: Annotated[
-        Path | None, typer.Option(help="Certificates that sign the engine's.", rich_help_panel=_NEGATIVES)
+        Path | None,
+        typer.Option(
+            envvar="RERANK_BRIDGE_ENGINE_CA_FILE", help="PEM file of its authority.", rich_help_panel=_NEGATIVES
+        ),
     ] = None,
     vector_field: Annotated[
         str | None, typer.Option(help="Its vector field: kNN finds negatives too.", rich_help_panel=_NEGATIVES)
