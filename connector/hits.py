@@ -22,7 +22,15 @@ _CUT_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?:u[0-9a-fA-F]{0,3})?$")
 #: Bytes of a JSON string that hold one character at most: an escaped surrogate pair.
 _WIDEST = 12
 
-_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+class _Head(msgspec.Struct):
+    """Where a hit holds text."""
+
+    source: dict[str, msgspec.Raw] = msgspec.field(name="_source", default_factory=dict)
+    fields: dict[str, msgspec.Raw] = msgspec.field(default_factory=dict)
+
+
+_heads = msgspec.json.Decoder(_Head)
 
 
 def texts(hits: Sequence[Hit], template: TextTemplate, fields: Sequence[str]) -> list[str | None]:
@@ -49,9 +57,7 @@ def _readable_text(hit: Hit, names: Sequence[str], template: TextTemplate) -> st
 
 
 def _text(hit: Hit, names: Sequence[str], template: TextTemplate) -> str | None:
-    cap = max([template.max_chars, *template.field_chars.values()])
-    source = _document(hit.source, names, cap)
-    retrieved = _document(hit.fields, names, cap)
+    source, retrieved = _documents(hit, names, max([template.max_chars, *template.field_chars.values()]))
     taken: set[str] = set()
     lines: list[str] = []
     for name in names:
@@ -76,18 +82,18 @@ def _joined(values: Iterable[str], taken: set[str], room: int) -> str:
     return "\n".join(parts)
 
 
-def _document(raw: bytes | None, names: Sequence[str], cap: int) -> dict[str, Any]:
-    """The members of the object `raw` that `names` may lead into, decoded; the others cost a glance."""
-    if raw is None:
-        return {}
+def _documents(hit: Hit, names: Sequence[str], cap: int) -> list[dict[str, Any]]:
+    """`_source` and `fields`: the members that `names` may lead into, decoded; the others cost a glance."""
     try:
-        members = _objects.decode(raw)
+        found = _heads.decode(hit.raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        document = _leniently(raw)
-        return document if isinstance(document, dict) else {}
-    return {
-        key: _value(bytes(piece), cap) for key, piece in members.items() if any(_leads(key, name) for name in names)
-    }
+        whole = _leniently(hit.raw)
+        parts = [whole.get(name) if isinstance(whole, dict) else None for name in ("_source", "fields")]
+        return [part if isinstance(part, dict) else {} for part in parts]
+    return [
+        {key: _value(piece, cap) for key, piece in members.items() if any(_leads(key, name) for name in names)}
+        for members in (found.source, found.fields)
+    ]
 
 
 def _leads(key: str, name: str) -> bool:
@@ -99,11 +105,14 @@ def _leads(key: str, name: str) -> bool:
     )
 
 
-def _value(raw: bytes, cap: int) -> Any:
-    """`raw` decoded; of a long string the first `cap` characters at least."""
-    if raw.startswith(b'"') and len(raw) > cap * _WIDEST:
-        head = raw[: cap * _WIDEST].decode(errors="ignore")
+def _value(piece: msgspec.Raw, cap: int) -> Any:
+    """`piece` decoded; of a long string the first `cap` characters at least."""
+    view = memoryview(piece)
+    if len(view) > cap * _WIDEST and view[0] == ord('"'):
+        head = bytes(view[: cap * _WIDEST]).decode(errors="ignore")
         raw = (_CUT_ESCAPE.sub(r"\1", head) + '"').encode()
+    else:
+        raw = bytes(view)
     try:
         return msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

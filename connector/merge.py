@@ -61,7 +61,7 @@ def merge(
         hits = [hit for hit in hits if hit != b"{}"]
         if not hits:
             raise Unreadable("nothing that filter_path names is there")
-    edits = [Edit(page.outer["hits"].start, page.outer["hits"].end, b"[" + b",".join(hits) + b"]")]
+    edits = [Edit(*page.listed, b"[" + b",".join(hits) + b"]")]
     edits += _took(page, took_ms)
     if policy.scores == "rerank" and ranking:
         best = shown.scores(engine, ranking, policy.scores, range(1))[0]

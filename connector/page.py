@@ -21,9 +21,15 @@ class _Head(msgspec.Struct):
     """What is read of a hit; everything else is carried."""
 
     score: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_score", default=msgspec.UNSET)
-    source: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_source", default=msgspec.UNSET)
-    fields: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     explanation: msgspec.Raw | msgspec.UnsetType = msgspec.field(name="_explanation", default=msgspec.UNSET)
+
+
+class _Hits(msgspec.Struct):
+    hits: list[msgspec.Raw]
+
+
+class _Response(msgspec.Struct):
+    hits: _Hits
 
 
 class _Identity(msgspec.Struct):
@@ -35,6 +41,7 @@ class _Identity(msgspec.Struct):
 
 
 _heads = msgspec.json.Decoder(_Head)
+_responses = msgspec.json.Decoder(_Response)
 _identities = msgspec.json.Decoder(_Identity)
 
 
@@ -95,22 +102,10 @@ class Hit:
         return found.index, found.id, found.routing
 
     @property
-    def source(self) -> bytes | None:
-        """`_source`, or None without one."""
-        return self._piece("_source", self._head.source)
-
-    @property
     def fields(self) -> bytes | None:
         """`fields`, or None without them."""
-        return self._piece("fields", self._head.fields)
-
-    def _piece(self, name: str, raw: msgspec.Raw | msgspec.UnsetType) -> bytes | None:
-        if raw is msgspec.UNSET:
-            return None
-        if self.raw is self._shape:
-            return bytes(raw)
-        member = self.members[name]
-        return self.raw[member.start : member.end]
+        member = self.members.get("fields")
+        return self.raw[member.start : member.end] if member else None
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,9 @@ class Page:
     """A `_search` response, taken apart down to its hits."""
 
     body: bytes
-    #: Members of the response and of its `hits`, as offsets into `body`.
+    #: Where the list of hits begins and ends in `body`.
+    listed: tuple[int, int]
+    #: The other members of the response and of its `hits`, as offsets into `body`.
     top: Mapping[str, Member]
     outer: Mapping[str, Member]
     hits: tuple[Hit, ...]
@@ -130,13 +127,28 @@ def read(body: bytes) -> Page:
     Raises:
         Unreadable: it is none, or not with certainty; it should go back as the engine sent it.
     """
-    text = splice.shape(body)
-    top = splice.members(text)
-    if "hits" not in top:
-        raise Unreadable("it has no hits")
-    outer = splice.members(text, top["hits"].start, top["hits"].end)
-    if "hits" not in outer:
-        raise Unreadable("its hits have no list")
-    spans = splice.elements(text, outer["hits"].start, outer["hits"].end)
-    hits = tuple(Hit(body[a:b], None if text is body else text[a:b]) for a, b in spans)
-    return Page(body=body, top=top, outer=outer, hits=hits)
+    text, response = _decoded(body)
+    top, at = splice.before(text, "hits")
+    outer, start = splice.before(text, "hits", at)
+    raws = [bytes(raw) for raw in response.hits.hits]
+    spans, end = splice.walk(text, start, raws)
+    outer_rest, top_rest = splice.after(text, end, 2)
+    if {"hits", *top} & set(top_rest) or {"hits", *outer} & set(outer_rest):
+        raise Unreadable("a key is repeated")
+    if text is body:
+        hits = tuple(Hit(raw) for raw in raws)
+    else:
+        hits = tuple(Hit(body[a:b], raw) for (a, b), raw in zip(spans, raws, strict=True))
+    return Page(body=body, listed=(start, end), top={**top, **top_rest}, outer={**outer, **outer_rest}, hits=hits)
+
+
+def _decoded(body: bytes) -> tuple[bytes, _Response]:
+    """The response, and the text it was read from: `body`, or its stand-in."""
+    try:
+        return body, _responses.decode(body)
+    except (msgspec.MsgspecError, RecursionError):
+        text = splice.shape(body)
+    try:
+        return text, _responses.decode(text)
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        raise Unreadable(str(exc)) from exc

@@ -6,13 +6,28 @@ byte. Every position is proven by what lies around it; what cannot be proven (a 
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import msgspec
 
-__all__ = ["Edit", "Member", "Unreadable", "apply", "elements", "members", "replace", "shape", "update", "value_of"]
+__all__ = [
+    "Edit",
+    "Member",
+    "Unreadable",
+    "after",
+    "apply",
+    "before",
+    "elements",
+    "members",
+    "replace",
+    "shape",
+    "update",
+    "value_of",
+    "walk",
+]
 
 
 T = TypeVar("T")
@@ -40,7 +55,10 @@ class Edit(NamedTuple):
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _arrays = msgspec.json.Decoder(list[msgspec.Raw])
+_any = msgspec.json.Decoder(msgspec.Raw)
 _strings = msgspec.json.Decoder(str)
+#: Places that are tried for a key, before it is given up.
+_CANDIDATES = 50
 _KEY = re.compile(rb'[ \t\r\n]*("(?:[^"\\]|\\.)*")[ \t\r\n]*:[ \t\r\n]*')
 _SPACES = frozenset((b" ", b"\t", b"\r", b"\n"))
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -56,14 +74,12 @@ def shape(text: bytes) -> bytes:
     Raises:
         Unreadable: not JSON, even so.
     """
-    for candidate in (text, _SURROGATE.sub(rb"\\u0020", text)):
-        try:
-            msgspec.json.decode(candidate, type=msgspec.Raw)
-        except (msgspec.MsgspecError, RecursionError) as exc:
-            reason = str(exc)
-        else:
-            return candidate
-    raise Unreadable(reason)
+    if _is_read(text):
+        return text
+    stand_in = _SURROGATE.sub(rb"\\u0020", text)
+    if not _is_read(stand_in):
+        raise Unreadable("it is no JSON")
+    return stand_in
 
 
 def members(text: bytes, start: int = 0, end: int | None = None) -> dict[str, Member]:
@@ -107,6 +123,48 @@ def value_of(text: bytes, name: str, value: bytes) -> tuple[int, int] | None:
     return start, end
 
 
+def before(text: bytes, name: str, start: int = 0) -> tuple[dict[str, Member], int]:
+    """The members that come before the member `name` of the object at `start`, and where the value of that one begins.
+
+    For objects too large to be walked: no more is read than what comes before.
+
+    Raises:
+        Unreadable: it cannot be found with certainty.
+    """
+    key = re.compile(rb'"%b"[ \t\r\n]*:[ \t\r\n]*' % re.escape(name.encode()))
+    for match in itertools.islice(key.finditer(text, start), _CANDIDATES):
+        try:
+            # If this is where a key of that object may stand, then the object can be closed here.
+            found = members(text[start : match.start()] + b'"":0}')
+        except Unreadable:
+            continue
+        del found[""]
+        if name not in found:
+            return {key: _moved(member, start) for key, member in found.items()}, match.end()
+    raise Unreadable(f"there is no {name!r}, or it is there twice")
+
+
+def after(text: bytes, position: int, depth: int) -> list[dict[str, Member]]:
+    """The members that follow a value which ends at `position`: of the object it stands in, and of those around that.
+
+    Raises:
+        Unreadable: the text does not end with `depth` objects, or a key is repeated.
+    """
+    opening = b'{"":' * (depth - 1) + b'{"":0'
+    rest = opening + text[position:]
+    start, end = 0, len(rest)
+    found: list[dict[str, Member]] = []
+    for _ in range(depth):
+        inside = members(rest, start, end)
+        _, start, end = inside.pop("")
+        found.append({key: _moved(member, position - len(opening)) for key, member in inside.items()})
+    return found[::-1]
+
+
+def _moved(member: Member, by: int) -> Member:
+    return Member(member.key + by, member.start + by, member.end + by)
+
+
 def elements(text: bytes, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
     """Start and end of each element of the array that stands in `text` from `start` to `end`.
 
@@ -114,19 +172,29 @@ def elements(text: bytes, start: int = 0, end: int | None = None) -> list[tuple[
         Unreadable: it is no array.
     """
     end = len(text) if end is None else end
-    values = _decode(_arrays, text, start, end)
+    spans, position = walk(text, start, [bytes(raw) for raw in _decode(_arrays, text, start, end)])
+    if _past_space(text, position) < end:
+        raise Unreadable("something follows the end")
+    return spans
+
+
+def walk(text: bytes, start: int, values: Sequence[bytes]) -> tuple[list[tuple[int, int]], int]:
+    """Start and end of each element of the array at `start`, whose elements are `values`; and where the array ends.
+
+    Raises:
+        Unreadable: they are not.
+    """
     position = _past(text, start, b"[")
     found: list[tuple[int, int]] = []
-    for raw in values:
+    for value in values:
         if found:
             position = _past(text, position, b",")
-        begin, value = _past_space(text, position), bytes(raw)
-        position = begin + len(value)
+        begin = _past_space(text, position)
         if not text.startswith(value, begin):
             raise Unreadable("an element is not where it should be")
+        position = begin + len(value)
         found.append((begin, position))
-    _close(text, position, b"]", end)
-    return found
+    return found, _past(text, position, b"]")
 
 
 def apply(text: bytes, edits: Iterable[Edit]) -> bytes:
@@ -189,9 +257,18 @@ def replace(text: bytes, path: Sequence[str | int], value: bytes | None) -> byte
     return update(text, {step: value})
 
 
+def _is_read(text: bytes) -> bool:
+    try:
+        _any.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
+
+
 def _decode(decoder: msgspec.json.Decoder[T], text: bytes, start: int, end: int) -> T:
     try:
-        return decoder.decode(memoryview(text)[start:end])
+        # Of bytes the parser hands out views; of anything else, copies.
+        return decoder.decode(text if end - start == len(text) else text[start:end])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise Unreadable(str(exc)) from exc
 

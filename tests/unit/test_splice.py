@@ -118,3 +118,43 @@ def test_a_path_that_leads_nowhere_is_refused(path: tuple[str | int, ...]) -> No
 def test_the_short_cut_to_a_member_is_taken_only_where_it_is_certain(text: bytes, expected: bytes | None) -> None:
     span = splice.value_of(text, "_score", b"1.50")
     assert (text[slice(*span)] if span else None) == expected
+
+
+names = st.sampled_from(["hits", "took", "a", "b", 'q"uote', "hits\\", "é"])
+trees = st.recursive(
+    st.integers() | st.sampled_from(['"hits":', '{"hits":1}', "\\", '"']),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(names, trees), st.dictionaries(names, trees), trees, spacing)
+def test_a_member_is_found_by_what_comes_before_it_and_after_it(
+    first: dict[str, object], last: dict[str, object], value: object, separators: tuple[str, str]
+) -> None:
+    first.pop("hits", None)
+    last = {key: value for key, value in last.items() if key not in (*first, "hits")}
+    text = json.dumps({**first, "hits": {"list": value}, **last}, separators=separators, ensure_ascii=False).encode()
+    found, at = splice.before(text, "hits")
+    inner, start = splice.before(text, "list", at)
+    assert inner == {}
+    assert {key: json.loads(text[m.start : m.end]) for key, m in found.items()} == first
+    end = start + len(json.dumps(value, separators=separators, ensure_ascii=False).encode())
+    assert json.loads(text[start:end]) == value
+    nothing, rest = splice.after(text, end, 2)
+    assert nothing == {}
+    assert {key: json.loads(text[m.start : m.end]) for key, m in rest.items()} == last
+
+
+@pytest.mark.parametrize(
+    "text", [b"{}", b'{"a":{"hits":1}}', b'["hits",1]', b'{"a":"\\"hits\\":1"}', b'{"h\\u0069ts":1}']
+)
+def test_a_member_that_is_not_there_is_not_found_elsewhere(text: bytes) -> None:
+    with pytest.raises(Unreadable):
+        splice.before(text, "hits")
+
+
+@pytest.mark.parametrize("rest", [b"", b"}", b"}}}", b',"a":1}', b"},}", b'},"a":1,"a":2}', b"}} x"])
+def test_what_follows_must_end_with_the_objects_around(rest: bytes) -> None:
+    with pytest.raises(Unreadable):
+        splice.after(b'{"hits":{"list":[]' + rest, 18, 2)
