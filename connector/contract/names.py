@@ -7,11 +7,14 @@ from typing import Literal
 __all__ = [
     "ALIAS_PREFIX",
     "BATCH",
+    "COORDINATORS_KEY",
     "EMBED_TASK",
     "EVALUATE_PREFIX",
     "HEARTBEAT_PREFIX",
     "INTERACTIVE",
+    "JOBS_KEY",
     "JOB_PREFIX",
+    "JOB_SLOTS_PREFIX",
     "REPLY_PREFIX",
     "SCORE_PREFIX",
     "SCORE_TASK",
@@ -41,6 +44,10 @@ REPLY_PREFIX = "rr:reply:"
 HEARTBEAT_PREFIX = "rr:worker:"
 ALIAS_PREFIX = "rr:alias:"
 JOB_PREFIX = "rr:job:"
+#: State Redis: the ids of all jobs; by model, the chunks under way of all jobs; the coordinators that live.
+JOBS_KEY = "rr:jobs"
+JOB_SLOTS_PREFIX = "rr:slots:"
+COORDINATORS_KEY = "rr:coordinators"
 #: State Redis: the set of worker ids that may be alive.
 WORKERS_KEY = "rr:workers"
 
