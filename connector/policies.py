@@ -29,7 +29,7 @@ from connector import toml_lines
 from connector.contract.errors import ConfigurationError
 from connector.settings import SERVE_DEADLINE, Policy
 
-__all__ = ["DIFFERENT", "Different", "Policies", "Rule", "load"]
+__all__ = ["DIFFERENT", "OVERRIDABLE", "Different", "Policies", "Rule", "changed", "load", "serving"]
 
 _HINTS = typing.get_type_hints
 #: What a request may be allowed to set: single values, no tables.
@@ -118,6 +118,18 @@ def load(path: Path) -> Policies:
     except _Wrong as exc:
         line = toml_lines.find(text, exc.path)
         raise ConfigurationError(f"{path}, line {line}: {exc}") from exc
+
+
+def changed(policy: Policy, changes: Mapping[str, Any]) -> Policy:
+    """`policy` with the keys of `changes`, named and typed as in the file.
+
+    Raises:
+        ConfigurationError: an unknown key or a bad value.
+    """
+    try:
+        return typing.cast("Policy", _filled(policy, changes, ()))
+    except _Wrong as exc:
+        raise ConfigurationError(str(exc)) from exc
 
 
 class _Wrong(Exception):
