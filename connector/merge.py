@@ -54,6 +54,8 @@ def merge(
     hits: list[bytes] = []
     for slot, score in zip(slots, shown.scores(engine, ranking, policy.scores, slots), strict=True):
         ranked = ranking[slot] if slot < len(ranking) else None
+        if ranked is not None and slot >= policy.pins and _is_below(ranked, policy.threshold):
+            continue
         hit = page.hits[order[slot]]
         seen = fetched[slot - plan.from_] if fetched is not None else hit
         hits.append(_written(seen, hit.score, order[slot], score, ranked, plan, policy))
@@ -70,6 +72,10 @@ def merge(
         end = page.body.rindex(b"}")
         edits.append(Edit(end, end, b',"_rerank":' + _block(policy, ranking)))
     return splice.apply(page.body, edits)
+
+
+def _is_below(ranked: Ranked, threshold: float | None) -> bool:
+    return threshold is not None and ranked.score is not None and ranked.value < threshold
 
 
 def _order(page: Page, plan: Plan, ranking: Sequence[Ranked]) -> list[int]:

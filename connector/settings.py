@@ -75,6 +75,8 @@ class Policy:
     min_query_terms: int = 1
     #: The first hits of the first stage that stay where they are.
     pins: int = 0
+    #: Hits of the window whose value under `scores: rerank` is lower are left out, so pages may be short; pins stay.
+    threshold: float | None = None
     #: Raise kNN's `k` and `num_candidates` to the window (never with aggregations, which are computed over the top k).
     raise_k: bool = False
     #: Per-hit first-stage score and rank under `fields`, and a `_rerank` block.
@@ -92,6 +94,7 @@ class Policy:
         _between("min_hits", self.min_hits, 1, MAX_SIZE)
         _between("min_query_terms", self.min_query_terms, 0, 1000)
         _between("pins", self.pins, 0, MAX_SIZE)
+        _between("threshold", self.threshold or 0, 0, 1)
         _between("text.max_chars", self.text.max_chars, 1, 1_000_000)
 
 

@@ -168,6 +168,16 @@ def test_an_explanation_is_wrapped_with_the_score_that_is_shown() -> None:
     assert second["_explanation"] == json.loads(original)
 
 
+def test_hits_below_the_policys_threshold_are_left_out_of_their_page() -> None:
+    policy = Policy(threshold=0.5, pins=1)
+    body = response([hit(place) for place in range(5)])
+    scores = [-9.0, 1.0, None, -1.0, 2.0]
+    assert ids(reranked(body, scores, policy=policy)) == ["4", "1", "2"]
+    page = merge.read(body)
+    order = fusion.rank([h.score for h in page.hits], scores, Fusion(), pins=1)
+    assert ids(merge.merge(page, plan(), order, policy=policy, took_ms=0)) == ["0", "4", "2", "1"]
+
+
 def test_hits_with_the_same_id_are_told_apart_by_their_place() -> None:
     same = [hit(0, b"3.0", more=b',"n":%d' % n) for n in range(3)]
     merged = reranked(response(same), [0.0, 1.0, 2.0])
