@@ -31,8 +31,11 @@ check: $(VENV)/.dev ## Lint, types, import directions
 bench: $(VENV)/.dev ## Speed, side by side in one run; ARGS="--only scoring --json FILE"
 	$(BIN)/python -m tests.bench $(ARGS)
 
-finetune-proof: $(VENV)/.dev ## Fine-tuning over five folds of stackfaq and nq; EVAL=folder of BEIR folders
-	$(BIN)/python -m tests.quality_finetune --eval "$(EVAL)" $(ARGS)
+finetune-proof: $(VENV)/.dev ## Fine-tuning over five folds of stackfaq and nq, for docs/quality.md; resumes; SHARED=DIR
+	$(BIN)/python -m tests.quality_finetune --eval $(SHARED)/data/eval --write docs/quality.md $(ARGS)
+
+quality: $(VENV)/.dev ## Every evaluation set through `evaluate`, hours; resumes; writes the table of docs/quality.md
+	$(BIN)/python -m tests.quality --eval $(SHARED)/data/eval $(ARGS)
 
 model: $(VENV)/.dev ## Make the bundled model again, at most 100 minutes; resumes; SHARED=folder of data/train and data/eval
 	$(BIN)/python -m workers.training.recipe --data $(SHARED)/data $(ARGS)

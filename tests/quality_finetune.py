@@ -6,6 +6,7 @@ of nDCG@10 over all folds. Each finished fold is kept in a file: a run that was 
 """
 
 import argparse
+import hashlib
 import json
 import random
 import tempfile
@@ -17,12 +18,16 @@ from typing import Any
 
 FOLDS = 5
 SEED = 11
+#: The table stands between these two lines.
+BEGIN = "<!-- finetune: begin -->"
+END = "<!-- finetune: end -->"
 
 
 def main() -> None:
-    """Runs the folds that are missing and prints the table."""
+    """Runs the folds that are missing, prints the table and puts it into the page that shows it."""
     options = _options()
-    done: dict[str, Any] = json.loads(options.results.read_text()) if options.results.is_file() else {}
+    results = _results(options)
+    done: dict[str, Any] = results["folds"]
     for fold in range(FOLDS):
         for name in options.sets:
             key = f"{name}/{fold}"
@@ -30,12 +35,28 @@ def main() -> None:
                 print(f"{key} …", flush=True)
                 done[key] = _fold(options, name, fold)
                 options.results.parent.mkdir(parents=True, exist_ok=True)
-                options.results.write_text(json.dumps(done, indent=1) + "\n")
+                options.results.write_text(json.dumps(results, indent=1) + "\n")
                 print(_line(key, done[key]), flush=True)
-    print("\n| set | folds | queries | BM25 | untuned | tuned | gain | 95 % interval | p |")
-    print("|---|---|---|---|---|---|---|---|---|")
-    for name in options.sets:
-        print(_summary(name, [value for key, value in sorted(done.items()) if key.startswith(f"{name}/")]))
+    table = _table(options, done)
+    print(table)
+    if options.write is not None:
+        before, _, rest = options.write.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        options.write.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+
+
+def _results(options: argparse.Namespace) -> dict[str, Any]:
+    """What an earlier run with the same model and settings has finished."""
+    names = ("queries", "window", "steps", "loss", "learning_rate", "max_length", "apart")
+    with (Path(options.model) / "model.safetensors").open("rb") as weights:
+        model = hashlib.file_digest(weights, "sha256").hexdigest()
+    settings = {"model_sha256": model, **{name: getattr(options, name) for name in names}}
+    if not options.results.is_file():
+        return {"settings": settings, "folds": {}}
+    found: dict[str, Any] = json.loads(options.results.read_text())
+    if found["settings"] != settings:
+        raise SystemExit(f"{options.results} is of another model or other settings: remove it, or name other --results")
+    return found
 
 
 def _options() -> argparse.Namespace:
@@ -44,6 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--sets", nargs="+", default=["stackfaq", "nq"])
     parser.add_argument("--model", default="workers/models/bundled")
     parser.add_argument("--results", type=Path, default=Path(".bench/finetune.json"))
+    parser.add_argument("--write", type=Path, help="page whose table is replaced")
     parser.add_argument("--folds", type=int, default=FOLDS, help="stop after so many")
     parser.add_argument("--queries", type=int, default=100, help="test queries a fold")
     parser.add_argument("--window", type=int, default=50)
@@ -86,9 +108,6 @@ def _fold(options: argparse.Namespace, name: str, fold: int) -> dict[str, Any]:
         "bm25": held_out.ndcg(items, first_stage),
         **values,
         "trained_on": len(train),
-        "steps": options.steps,
-        "loss": options.loss,
-        "apart": options.apart,
     }
 
 
@@ -128,20 +147,30 @@ def _line(key: str, fold: dict[str, Any]) -> str:
     return f"{key}: {len(fold['tuned'])} queries  {means}"
 
 
+def _table(options: argparse.Namespace, done: dict[str, Any]) -> str:
+    lines = [
+        "| set | folds | queries | BM25 | untuned | tuned | gain | 95 % interval | p |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name in options.sets:
+        lines.append(_summary(name, [value for key, value in sorted(done.items()) if key.startswith(f"{name}/")]))
+    return "\n".join(lines)
+
+
 def _summary(name: str, folds: list[dict[str, Any]]) -> str:
     import numpy as np
     from scipy import stats
 
     if not folds:
-        return f"| {name} | 0 |"
+        return f"| {name} | 0 of {FOLDS} | *not run* | | | | | | |"
     joined = {label: np.array([v for fold in folds for v in fold[label]]) for label in ("bm25", "untuned", "tuned")}
     gain = joined["tuned"] - joined["untuned"]
     test = stats.ttest_rel(joined["tuned"], joined["untuned"])
     low, high = test.confidence_interval(0.95)
-    means = " | ".join(f"{values.mean():.4f}" for values in joined.values())
+    means = " | ".join(f"{values.mean():.3f}" for values in joined.values())
     return (
-        f"| {name} | {len(folds)} | {len(gain)} | {means} | {gain.mean():+.4f} | {low:+.4f} to {high:+.4f} "
-        f"| {test.pvalue:.1e} |"
+        f"| {name} | {len(folds)} of {FOLDS} | {len(gain)} | {means} | {gain.mean():+.3f} | {low:+.3f} to {high:+.3f} "
+        f"| {test.pvalue:.1g} |"
     )
 
 
