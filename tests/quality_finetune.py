@@ -69,7 +69,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--folds", type=int, default=FOLDS, help="stop after so many")
     parser.add_argument("--queries", type=int, default=100, help="test queries a fold")
     parser.add_argument("--window", type=int, default=50)
-    parser.add_argument("--steps", type=int, default=150)
+    parser.add_argument("--steps", type=int, default=80)
     parser.add_argument("--loss", default="listwise")
     parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--max-length", type=int, default=256)
