@@ -58,7 +58,9 @@ def index() -> str:
 
 def _client(proxied: tuple[str, RunningProxy]) -> Any:
     name, proxy = proxied
-    return es.Elasticsearch(proxy.url) if name == "elasticsearch" else opensearch.OpenSearch(proxy.url)
+    if name == "elasticsearch":
+        return es.Elasticsearch(proxy.url, request_timeout=60)
+    return opensearch.OpenSearch(proxy.url, timeout=60)
 
 
 def _helpers(proxied: tuple[str, RunningProxy]) -> Any:
@@ -131,7 +133,11 @@ def test_the_errors_of_the_engine_reach_the_client_as_its_own_exceptions(
 async def test_the_asynchronous_client_and_its_helpers(proxied: tuple[str, RunningProxy], index: str) -> None:
     name, proxy = proxied
     helpers = _helpers(proxied)
-    made: Any = es.AsyncElasticsearch(proxy.url) if name == "elasticsearch" else opensearch.AsyncOpenSearch(proxy.url)
+    made: Any
+    if name == "elasticsearch":
+        made = es.AsyncElasticsearch(proxy.url, request_timeout=60)
+    else:
+        made = opensearch.AsyncOpenSearch(proxy.url, timeout=60)
     async with made as client:
         await helpers.async_bulk(client, _actions(index), refresh=True)
         answers = await asyncio.gather(
@@ -144,7 +150,7 @@ async def test_the_asynchronous_client_and_its_helpers(proxied: tuple[str, Runni
 
 
 def test_reindexing_by_helper_and_inside_the_engine(opensearch: RunningEngine, index: str) -> None:
-    with proxies.serve(opensearch.url) as proxy, opensearchpy.OpenSearch(proxy.url) as client:
+    with proxies.serve(opensearch.url) as proxy, opensearchpy.OpenSearch(proxy.url, timeout=60) as client:
         opensearchpy.helpers.bulk(client, _actions(index), refresh=True)
         opensearchpy.helpers.reindex(client, index, f"{index}-one")
         client.indices.refresh(index=f"{index}-one")
