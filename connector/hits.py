@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,7 +58,8 @@ def _readable_text(hit: Hit, names: Sequence[str], template: TextTemplate) -> st
 
 
 def _text(hit: Hit, names: Sequence[str], template: TextTemplate) -> str | None:
-    source, retrieved = _documents(hit, names, max([template.max_chars, *template.field_chars.values()]))
+    cap = max(template.max_chars, *template.field_chars.values()) if template.field_chars else template.max_chars
+    source, retrieved = _documents(hit, names, cap)
     taken: set[str] = set()
     lines: list[str] = []
     for name in names:
@@ -90,19 +92,19 @@ def _documents(hit: Hit, names: Sequence[str], cap: int) -> list[dict[str, Any]]
         whole = _leniently(hit.raw)
         parts = [whole.get(name) if isinstance(whole, dict) else None for name in ("_source", "fields")]
         return [part if isinstance(part, dict) else {} for part in parts]
+    keys, stems = _leading(tuple(names))
     return [
-        {key: _value(piece, cap) for key, piece in members.items() if any(_leads(key, name) for name in names)}
+        {key: _value(piece, cap) for key, piece in members.items() if key in keys or (stems and key.startswith(stems))}
         for members in (found.source, found.fields)
     ]
 
 
-def _leads(key: str, name: str) -> bool:
-    """Whether the member `key` of a document can hold (a part of) the field `name`."""
-    return (
-        key == name
-        or name.startswith(f"{key}.")
-        or ("*" in name and key.startswith(name[: name.index("*")].split(".")[0]))
-    )
+@functools.lru_cache(maxsize=256)
+def _leading(names: tuple[str, ...]) -> tuple[frozenset[str], tuple[str, ...]]:
+    """What the members that can hold (a part of) these fields are called, or begin with."""
+    plain = [name.split(".") for name in names if "*" not in name]
+    keys = frozenset(".".join(path[:length]) for path in plain for length in range(1, len(path) + 1))
+    return keys, tuple(name.split("*")[0].split(".")[0] for name in names if "*" in name)
 
 
 def _value(piece: msgspec.Raw, cap: int) -> Any:
@@ -127,7 +129,10 @@ def _leniently(raw: bytes) -> Any:
         return None
 
 
-def _values(document: Any, name: str) -> Iterator[str]:
+def _values(document: dict[str, Any], name: str) -> Iterator[str]:
+    plain = document.get(name)
+    if isinstance(plain, str):
+        return iter((plain,))
     if "*" in name:
         return (value for path, value in _leaves(document, "") if field_pattern.matches(name, path))
     return _along(document, name.split("."), descended=False)
