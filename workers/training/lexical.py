@@ -19,12 +19,16 @@ class Index:
         self._candidates = [Candidate(id=name, text=text) for name, text in passages.items()]
         self._stemmer = Stemmer.Stemmer("english")
         self._bm25 = bm25s.BM25(k1=0.9, b=0.4)
-        self._bm25.index(self._tokens(list(passages.values())), show_progress=False)
+        tokens = self._tokens(list(passages.values()))
+        #: Whether any passage has a word that is no stop word: else there is nothing to index.
+        self._searchable = any(tokens.ids)
+        if self._searchable:
+            self._bm25.index(tokens, show_progress=False)
 
     def top(self, queries: Sequence[str], depth: int) -> list[list[Candidate]]:
         """The best `depth` passages for each query, best first; those that share no word with it are left out."""
-        if not queries:
-            return []
+        if not queries or not self._searchable:
+            return [[] for _ in queries]
         rows, scores = self._bm25.retrieve(
             self._tokens(queries), k=min(depth, len(self._candidates)), show_progress=False
         )

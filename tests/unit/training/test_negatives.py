@@ -11,7 +11,7 @@ from workers.training.collection import Collection, JudgedQuery, TrainingList
 from workers.training.retrieval import Candidate
 
 pytest.importorskip("torch")
-from workers.training import teacher
+from workers.training import lexical, teacher
 
 pytestmark = pytest.mark.torch
 
@@ -140,3 +140,13 @@ def test_distillation_without_any_score_says_what_to_name() -> None:
     entry = TrainingList(query="q", passages=("a", "b"), grades=(1.0, 0.0), scores=(None, None))
     with pytest.raises(InputError, match="name a --teacher"):
         examples.rows([entry], "mse")
+
+
+@pytest.mark.parametrize("text", ["the of and", "?"])
+def test_a_corpus_without_words_has_no_candidates(text: str) -> None:
+    assert lexical.Index({"only": text}).top(["bread", ""], 5) == [[], []]
+
+
+def test_bm25_in_memory_finds_by_stem_and_leaves_out_what_shares_no_word() -> None:
+    found = lexical.Index(PASSAGES).top(["baking cake", "moon"], 1)
+    assert [[item.id for item in run] for run in found] == [["near"], []]
