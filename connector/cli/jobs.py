@@ -181,11 +181,24 @@ def run(
     jobs: Annotated[int, typer.Option(min=1, max=100, help="Jobs at once.")] = 4,
     lease: Annotated[float, typer.Option(min=2, max=600, help="Seconds until a dead one is followed.")] = 10.0,
     until_idle: Annotated[bool, typer.Option("--until-idle", help="Leave when no job is left to run.")] = False,
+    admin_listen: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Jobs over HTTP too; needs RERANK_BRIDGE_ADMIN_TOKEN.")
+    ] = None,
+    admin_allow: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Prefix that HTTP inputs may come from; repeatable.")
+    ] = None,
 ) -> None:
     """Run jobs until Ctrl-C or SIGTERM: one process is enough, several share the work."""
     from connector.cli import jobs_run
 
-    jobs_run.run(dict(os.environ), jobs=jobs, lease=lease, until_idle=until_idle)
+    jobs_run.run(
+        dict(os.environ),
+        jobs=jobs,
+        lease=lease,
+        until_idle=until_idle,
+        admin_listen=admin_listen,
+        admin_allow=admin_allow or (),
+    )
 
 
 def _spec(**options: object) -> "Spec":

@@ -18,9 +18,11 @@ from connector.jobs import files, parts
 from connector.jobs.spec import Spec
 from connector.jobs.state import Failure, Record, State, Status
 
-__all__ = ["ENDED", "Control", "Submitted", "connect", "values"]
+__all__ = ["ENDED", "INLINE", "Control", "Submitted", "connect", "values"]
 
 ENDED: frozenset[Status] = frozenset({"done", "incomplete", "failed", "cancelled"})
+#: Folder of inputs that came over HTTP.
+INLINE = "inline"
 _BLOCK = 1 << 16
 
 
@@ -115,6 +117,11 @@ class Control:
             raise ConfigurationError(f"job {job} is {record.state}: cancel it first")
         await asyncio.to_thread(parts.Folder(self._home, job, record.digest).remove)
         await self.state.remove(job)
+        source = Path(record.spec.source)
+        if source.parent == self._home / INLINE and record.spec.source not in {
+            other.spec.source for other in await self.records()
+        }:
+            source.unlink(missing_ok=True)
 
     async def results(self, job: str, *, partial: bool = False) -> Iterator[bytes]:
         """The output, in blocks.

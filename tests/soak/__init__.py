@@ -1,0 +1,1 @@
+"""Endurance and kill runs: hours, by `make soak`, never in CI."""
