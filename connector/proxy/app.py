@@ -94,9 +94,9 @@ class Proxy:
         try:
             self._searches.serving.decider.policies = _policies(self._options)
         except ConfigurationError as exc:
-            log.error("policies_refused", extra={"fields": {"reason": str(exc), "kept": "those of before"}})  # noqa: TRY400  the line says it all
+            log.error("policies_refused", extra={"reason": str(exc), "kept": "those of before"})  # noqa: TRY400  the line says it all
         else:
-            log.info("policies_loaded", extra={"fields": {"file": str(self._options.policies)}})
+            log.info("policies_loaded", extra={"file": str(self._options.policies)})
 
 
 def _policies(options: ServeOptions) -> Policies:

@@ -24,6 +24,9 @@ __all__ = ["Call", "Serving"]
 
 log = logging.getLogger(__name__)
 
+#: What stands in an Accept header that JSON satisfies.
+_READABLE = (b"json", b"*/*", b"application/*")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Call:
@@ -47,6 +50,9 @@ class Call:
         kind = http.first(self.request.headers, b"content-type")
         if self.raw.data and (kind is None or b"json" not in kind.lower()):
             raise Unreadable("the request's body is no JSON")
+        accepted = http.first(self.request.headers, b"accept")
+        if accepted is not None and not any(form in accepted.lower() for form in _READABLE):
+            raise Unreadable("the answer is asked for in another form than JSON")
         body = incoming.decoded(self.raw.data, self.request.headers, limit)
         return SearchRequest(index=self.target.index, params=incoming.parameters(self.request.target), body=body)
 
@@ -94,5 +100,5 @@ class Serving:
 
     def defect(self, call: Call, exc: Exception) -> Told:
         """A defect of ours costs the reranking, never the answer."""
-        log.error("search_failed", exc_info=exc, extra={"fields": {"index": call.target.index}})
+        log.error("search_failed", exc_info=exc, extra={"index": call.target.index})
         return Told("error", f"a defect of rerank-bridge: {type(exc).__name__}")

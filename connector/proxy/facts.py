@@ -84,7 +84,7 @@ class Facts:
             KeyError,
             TypeError,
         ) as exc:
-            log.warning("index_unread", extra={"fields": {"path": path, "reason": repr(exc)}})
+            log.warning("index_unread", extra={"path": path, "reason": repr(exc)})
             return default
 
 

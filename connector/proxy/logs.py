@@ -10,6 +10,10 @@ import time
 __all__ = ["configure"]
 
 
+#: What every record has; anything else is a field that the line was given.
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+
+
 class JsonFormatter(logging.Formatter):
     """`{"time", "level", "event", …fields}`."""
 
@@ -21,10 +25,8 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "event": record.getMessage(),
-            **getattr(record, "fields", {}),
+            **{name: value for name, value in vars(record).items() if name not in _OWN},
         }
-        if (reason := getattr(record, "reason", None)) is not None:
-            line["reason"] = reason
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)

@@ -48,7 +48,7 @@ async def pass_through(
     except ClientGone:
         return None
     except EngineUnavailable as exc:
-        log.warning("engine_unavailable", extra={"fields": {"reason": str(exc)}})
+        log.warning("engine_unavailable", extra={"reason": str(exc)})
         await faults.unavailable(send, str(exc))
         return 503
     try:
@@ -62,7 +62,7 @@ async def pass_through(
                 return None
     except EngineUnavailable as exc:
         # The status is out: leaving the response unfinished is the one way left to tell the client.
-        log.warning("engine_broke_off", extra={"fields": {"reason": str(exc)}})
+        log.warning("engine_broke_off", extra={"reason": str(exc)})
     finally:
         answer.close()
     return answer.status

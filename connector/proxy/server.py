@@ -53,7 +53,7 @@ def serve(options: ServeOptions) -> None:
         host, port = listener.getsockname()[:2]
         scheme = "https" if config.is_ssl else "http"
         shown = f"[{host}]" if ":" in host else host
-        log.info("listening", extra={"fields": {"address": f"{scheme}://{shown}:{port}", "processes": options.workers}})
+        log.info("listening", extra={"address": f"{scheme}://{shown}:{port}", "processes": options.workers})
         if options.workers == 1:
             uvicorn.Server(config).run(sockets=[listener])
         else:

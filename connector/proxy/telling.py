@@ -78,7 +78,7 @@ def log_search(told: Told, headers: http.Headers, index: str, extra: Mapping[str
         fields["request_id"] = name
     if told.timings:
         fields["ms"] = {part: round(seconds * 1000, 3) for part, seconds in _parts(told.timings)}
-    log.log(level, "search", extra={"fields": {**fields, **extra}})
+    log.log(level, "search", extra={**fields, **extra})
 
 
 def _parts(timings: Timings) -> tuple[tuple[str, float], ...]:
