@@ -117,11 +117,9 @@ class Control:
             raise ConfigurationError(f"job {job} is {record.state}: cancel it first")
         await asyncio.to_thread(parts.Folder(self._home, job, record.digest).remove)
         await self.state.remove(job)
-        source = Path(record.spec.source)
-        if source.parent == self._home / INLINE and record.spec.source not in {
-            other.spec.source for other in await self.records()
-        }:
-            source.unlink(missing_ok=True)
+        others = {other.spec.source for other in await self.records()}
+        if Path(record.spec.source).parent == self._home / INLINE and record.spec.source not in others:
+            await asyncio.to_thread(Path(record.spec.source).unlink, missing_ok=True)
 
     async def results(self, job: str, *, partial: bool = False) -> Iterator[bytes]:
         """The output, in blocks.
