@@ -69,7 +69,7 @@ class Hit:
             score = self._head.score
             self.score_bytes = None if score is msgspec.UNSET else bytes(score)
             self.score = None if self.score_bytes in _NO_SCORE else float(self.score_bytes)
-        except (msgspec.MsgspecError, ValueError) as exc:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
             raise Unreadable(f"a hit cannot be read: {exc}") from exc
 
     @property
@@ -146,9 +146,9 @@ def _decoded(body: bytes) -> tuple[bytes, _Response]:
     """The response, and the text it was read from: `body`, or its stand-in."""
     try:
         return body, _responses.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         text = splice.shape(body)
     try:
         return text, _responses.decode(text)
-    except (msgspec.MsgspecError, RecursionError) as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
         raise Unreadable(str(exc)) from exc

@@ -118,7 +118,7 @@ def value_of(text: bytes, name: str, value: bytes) -> tuple[int, int] | None:
         return None
     try:
         _objects.decode(text[:at] + b'"":0}')
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return start, end
 
@@ -276,7 +276,11 @@ def _decode(decoder: msgspec.json.Decoder[T], text: bytes, start: int, end: int)
 def _member(text: bytes, position: int, name: str, value: bytes) -> Member:
     """The member `name`, which comes next, however it is written."""
     match = _KEY.match(text, position)
-    if match is None or _strings.decode(match[1]) != name or not text.startswith(value, match.end()):
+    if (
+        match is None
+        or _decode(_strings, match[1], 0, len(match[1])) != name
+        or not text.startswith(value, match.end())
+    ):
         raise Unreadable(f"the member {name!r} is not where it should be")
     return Member(match.start(1), match.end(), match.end() + len(value))
 

@@ -95,7 +95,7 @@ def _plan(
     dropped: Mapping[str, str | None] = {}
     second = None
     if added is None:
-        second = two_phase.second(asked)
+        second = two_phase.second(asked, body)
         body, dropped = two_phase.lightened(asked, body)
         added = retrieval.hidden_source(fields)
     body = splice.update(body, {"from": b"0", "size": b"%d" % fetched, **added.body})

@@ -27,7 +27,6 @@ class Reason(StrEnum):
     SEARCH_PIPELINE = "search_pipeline"
     FILTER_PATH = "filter_path"
     TEXT_UNAVAILABLE = "text_unavailable"
-    SCORES_UNAVAILABLE = "scores_unavailable"
 
     @property
     def sentence(self) -> str:
@@ -52,7 +51,6 @@ _SENTENCES = {
     Reason.SEARCH_PIPELINE: "the search pipeline reranks or truncates the hits",
     Reason.FILTER_PATH: "filter_path leaves out what reranking needs and cannot be put back",
     Reason.TEXT_UNAVAILABLE: "the client's fetch options leave no way to ask for the text of the hits",
-    Reason.SCORES_UNAVAILABLE: "the search computes no scores",
 }
 
 

@@ -16,8 +16,8 @@ import msgspec
 
 from connector import splice
 from connector.page import Hit, Page
+from connector.query import source_filter
 from connector.query.asked import Asked, SearchRequest, is_on
-from connector.query.source_filter import PARAMETERS
 from connector.settings import MAX_SIZE
 
 __all__ = ["arranged", "is_costly", "is_possible", "lightened", "narrowed", "second"]
@@ -48,8 +48,7 @@ def is_possible(asked: Asked) -> bool:
         return False  # the engines narrow the groups, too
     if any(name in tree for name in _INDIVISIBLE) or (isinstance(query, Mapping) and "hybrid" in query):
         return False
-    stored = (asked.params.get("stored_fields"), *_listed(tree.get("stored_fields")))
-    return "filter_path" not in asked.params and "_none_" not in stored
+    return "filter_path" not in asked.params and source_filter.read(asked) is not None
 
 
 def lightened(asked: Asked, body: bytes) -> tuple[bytes, dict[str, str | None]]:
@@ -60,18 +59,18 @@ def lightened(asked: Asked, body: bytes) -> tuple[bytes, dict[str, str | None]]:
     """
     for path in list(_inner_hits(asked.tree.get("query"), ("query",))):
         body = splice.replace(body, path, None)
-    return splice.update(body, dict.fromkeys(_FETCH)), dict.fromkeys((*_FETCH, *PARAMETERS))
+    return splice.update(body, dict.fromkeys(_FETCH)), dict.fromkeys((*_FETCH, *source_filter.PARAMETERS))
 
 
-def second(asked: Asked) -> SearchRequest:
-    """The second request, not yet narrowed.
+def second(asked: Asked, body: bytes) -> SearchRequest:
+    """The second request, not yet narrowed: the client's, with `body` for what it asks of the first stage.
 
     Raises:
         Unreadable: the body cannot be taken apart with certainty.
     """
     # Totals as plain numbers, which inner hits have too, are to be had of searches that count every hit only.
     counted = b"true" if is_on(asked.params, "rest_total_hits_as_int") else b"false"
-    body = splice.update(asked.body, {**dict.fromkeys(_ONCE), "from": b"0", "track_total_hits": counted})
+    body = splice.update(body, {**dict.fromkeys(_ONCE), "from": b"0", "track_total_hits": counted})
     params = tuple((name, value) for name, value in asked.request.params if name not in (*_ONCE, *_NOT_TWICE))
     return SearchRequest(index=asked.request.index, params=params, body=body)
 
@@ -125,7 +124,3 @@ def _inner_hits(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[str | 
                 yield (*path, key)
             else:
                 yield from _inner_hits(value, (*path, key))
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [value]

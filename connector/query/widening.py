@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from connector.query.asked import Asked, listed
 from connector.settings import MAX_SIZE
@@ -64,12 +64,12 @@ class _Vector:
     @property
     def k(self) -> int | None:
         value = self.body.get("k")
-        return value if isinstance(value, int) else None
+        return value if _is_length(value) else None
 
     @property
     def bounded(self) -> bool:
         """Whether it matches the top k; OpenSearch's radial search matches all above a score."""
-        return self.k is not None or self.implied_k
+        return self.k is not None or (self.implied_k and "k" not in self.body)
 
     def changes(self, wanted: int, size: int) -> list[Change]:
         """Raises `k` to `wanted`; an absent one is written down, since `size` is about to change."""
@@ -79,7 +79,7 @@ class _Vector:
         raised = min(max(k, wanted), MAX_SIZE)
         changes = [Change((*self.path, "k"), raised)] if raised != self.k else []
         candidates = self.body.get("num_candidates")
-        if isinstance(candidates, int) and candidates < raised:
+        if _is_length(candidates) and candidates < raised:
             changes.append(Change((*self.path, "num_candidates"), raised))
         return changes
 
@@ -135,7 +135,7 @@ def _costly_limit(retriever: Mapping[str, Any], size: int) -> int | None:
     if not any(key in _COSTLY for key in _keys_below(retriever)):
         return None
     lengths = [body.get("rank_window_size", size) for body in retriever.values() if isinstance(body, Mapping)]
-    return min((length for length in lengths if isinstance(length, int)), default=size)
+    return min((length for length in lengths if _is_length(length)), default=size)
 
 
 def _keys_below(node: Any) -> Iterator[str]:
@@ -181,4 +181,9 @@ def _lists(tree: Mapping[str, Any], size: int) -> Iterator[tuple[Path, str, int]
 
 
 def _length(value: Any, default: int) -> int:
-    return value if isinstance(value, int) else default
+    """A length; what the engine shall refuse is never raised."""
+    return default if value is None else value if _is_length(value) else MAX_SIZE
+
+
+def _is_length(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0

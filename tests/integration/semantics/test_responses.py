@@ -149,6 +149,15 @@ async def test_7_without_any_way_to_the_text_the_search_is_passed_through(site: 
     assert hits(outcome.response) == hits(await site.direct(body))
 
 
+async def test_7_the_text_of_nested_documents_comes_along_too(site: Site) -> None:
+    query = {"nested": {"path": "comments", "query": {"match": {"comments.text": "cherry"}}}}
+    whole = ids((await site.reranked({"query": query})).response)
+    texts = site.grader.documents
+    for fetch in ({"_source": ["date"]}, {"_source": False}, {"_source": ["date"], "highlight": {"fields": {"a": {}}}}):
+        assert ids((await site.reranked({"query": query, **fetch})).response) == whole
+        assert site.grader.documents == texts
+
+
 def _without_score(hit: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in hit.items() if name != "_score"}
 

@@ -61,6 +61,14 @@ def test_costly_options_are_fetched_for_the_page_alone(costly: dict[str, Any]) -
     assert second["track_total_hits"] is False
 
 
+def test_both_requests_have_the_same_first_stage() -> None:
+    vector = {"field": "v", "query_vector": [1.0], "k": 3, "num_candidates": 5}
+    request = SearchRequest(index="docs", body=json.dumps({"knn": vector, "explain": True}).encode())
+    decided = query.plan(request, Policy(raise_k=True), query_text="red")
+    assert isinstance(decided, Plan)
+    assert json.loads(second_of(decided).body)["knn"] == json.loads(decided.request.body)["knn"]
+
+
 def test_the_url_is_shared_out_as_the_body_is() -> None:
     decided = decide({}, explain="true", _source_includes="date", routing="x", rest_total_hits_as_int="true", size="5")
     assert dict(decided.request.params) == {"routing": "x", "rest_total_hits_as_int": "true"}

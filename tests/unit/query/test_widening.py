@@ -115,6 +115,13 @@ def test_the_length_of_a_list_is_the_same_for_every_page() -> None:
     assert lengths == {50}
 
 
+@pytest.mark.parametrize("value", [0, -1, True, 1.5, "5"])
+def test_a_length_that_the_engine_shall_refuse_is_left_to_it(value: Any) -> None:
+    body = {"query": MATCH, "knn": knn() | {"k": value}, "rescore": {"window_size": value, "query": {}}}
+    _, sent = planned(body, raise_k=True)
+    assert {name: sent[name] for name in body} == body
+
+
 def test_hybrid_without_a_depth_is_left_to_the_engine() -> None:
     _, sent = planned({"query": {"hybrid": {"queries": [MATCH]}}})
     assert "pagination_depth" not in sent["query"]["hybrid"]
