@@ -32,6 +32,7 @@ BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 MAIN = "ndcg@10"
 #: name → arguments of `evaluate`; {sample} and {seed} are those of the comparisons that take long.
 STEPS: Mapping[str, Sequence[str]] = {
+    "bm25": ("--no-rerank",),
     "int8": (),
     "knn": ("--first-stage", "knn", "--no-rerank"),
     "hybrid": ("--first-stage", "hybrid", "--no-rerank"),
@@ -74,7 +75,9 @@ def _measure(options: argparse.Namespace, missing: Sequence[tuple[Path, str]]) -
     steps = {step for _, step in missing}
     with ExitStack() as running:
         home = cache.cache_folder() / "quality"
-        stack = running.enter_context(start_stack(data=home, backend="onnx"))
+        stack = running.enter_context(
+            start_stack(data=home, backend="onnx", worker=bool(steps & {"int8", "int8-sample"}))
+        )
         if steps & {"knn", "hybrid"}:
             running.enter_context(start_worker(stack.environment, kind="embed", alias="embed", report=Quiet()))
         for folder, step in missing:
@@ -154,7 +157,7 @@ def _write(sets: Sequence[str], options: argparse.Namespace) -> None:
 
 def _first_table(sets: Sequence[str], found: Mapping[tuple[str, str], Figures]) -> str:
     columns: Columns = {
-        "BM25": lambda name: _mean(found, name, "int8", "first_stage"),
+        "BM25": lambda name: _mean(found, name, "bm25", "first_stage"),
         "kNN": lambda name: _mean(found, name, "knn", "first_stage"),
         "hybrid": lambda name: _mean(found, name, "hybrid", "first_stage"),
         "cross-encoder": lambda name: _mean(found, name, "int8", "reranked"),

@@ -199,6 +199,27 @@ async def test_a_model_that_fails_on_one_query_ends_the_evaluation(
 
 
 @pytest.fixture
+def embedder(valkey: RunningValkey) -> Iterator[ScriptedWorker]:
+    """Gives every text the same direction. In a database of its own, for its alias is what every search asks for."""
+    with ScriptedWorker(url=valkey.url.removesuffix("/0") + "/7", alias="embed", dimensions=2) as running:
+        yield running
+
+
+@pytest.mark.parametrize("mode", ["knn", "hybrid"])
+async def test_a_search_by_vectors_finds_what_shares_no_word_with_the_query(
+    folder: Path, embedder: ScriptedWorker, environment: dict[str, str], mode: str
+) -> None:
+    roles = {f"RERANK_BRIDGE_{role}_URL": embedder.url for role in ("BROKER", "STATE", "CACHE")}
+    environment = environment | roles
+    lexical = await run(asked(folder, "nobody", rerank=False), environment)
+    assert {len(item.ids) for item in lexical.collected.candidates.values()} == {4}
+    dense = await run(asked(folder, "nobody", rerank=False, first_stage=mode), environment)
+    assert {len(item.ids) for item in dense.collected.candidates.values()} == {16}
+    documents = [text for texts in embedder.embedded for text in texts if text not in ANIMALS]
+    assert len(documents) == 16, "each document is embedded once"
+
+
+@pytest.fixture
 async def live(folder: Path, elasticsearch: RunningEngine) -> Live:
     """The same documents in an index of the site's own making, with two text fields."""
     name = f"site-{uuid.uuid4().hex}"
