@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 import transformers
 
+from workers.models import lean
+
 __all__ = ["write"]
 
 #: In the order of the graph; a model without token types has the first two.
@@ -27,6 +29,11 @@ class _Logits(torch.nn.Module):
     def forward(self, *tensors: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self.model(**dict(zip(self._names, tensors, strict=True))).logits
         return logits
+
+
+def _plain(model: torch.nn.Module, names: tuple[str, ...]) -> torch.nn.Module:
+    """The model as the exporter takes it; of BERT's last layer only what the head reads, which is a fifth faster."""
+    return lean.LeanBert(model) if names == _INPUTS and lean.fits(model) else _Logits(model, names)
 
 
 def write(model: transformers.PreTrainedModel, path: Path) -> None:
@@ -55,7 +62,7 @@ def _trace(model: torch.nn.Module, path: Path) -> None:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             # In evaluation mode as a whole: the exporter gives that of the outermost module back to all of them.
-            _Logits(model, names).eval(),
+            _plain(model, names).eval(),
             tuple(example for _ in names),
             str(path),
             input_names=list(names),

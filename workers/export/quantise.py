@@ -52,12 +52,19 @@ def static(source: Path, target: Path, batches: Sequence[Batch]) -> None:
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.MinMax,
+            nodes_to_exclude=_activation_products(prepared),
             extra_options={
-                "MatMulConstBOnly": True,
                 "WeightSymmetric": True,
                 "OpTypesToExcludeOutputQuantization": _OPERATORS,
             },
         )
+
+
+def _activation_products(path: Path) -> list[str]:
+    """Names of the products without a constant factor; `MatMulConstBOnly` spares them in dynamic quantisation only."""
+    graph = onnx.load(path).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    return [node.name for node in graph.node if node.op_type == "MatMul" and not constants & set(node.input)]
 
 
 def dynamic(source: Path, target: Path) -> None:
