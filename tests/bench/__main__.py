@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.bench.report import Report
 
 #: In the order of the table.
-PARTS = ("scoring", "cache", "proxy", "faults")
+PARTS = ("scoring", "cache", "merge", "proxy", "jobs", "faults")
 
 
 def main() -> None:
