@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from connector import shown, splice
-from connector.fusion import Ranked
+from connector.fusion import Ranked, sigmoid
 from connector.page import Hit, Page, read
 from connector.query import Plan
 from connector.settings import Policy
@@ -75,7 +75,7 @@ def merge(
 
 
 def _is_below(ranked: Ranked, threshold: float | None) -> bool:
-    return threshold is not None and ranked.score is not None and ranked.value < threshold
+    return threshold is not None and ranked.score is not None and sigmoid(ranked.score) < threshold
 
 
 def _order(page: Page, plan: Plan, ranking: Sequence[Ranked]) -> list[int]:

@@ -11,7 +11,7 @@ from connector.settings import Fusion
 __all__ = ["PLAIN", "Candidates", "first_stage", "reranked"]
 
 #: The cross-encoder's order, nothing blended in.
-PLAIN = Fusion()
+PLAIN = Fusion(method="none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -40,7 +40,7 @@ class Answer:
 
 def order(identity: str, query: str, documents: Sequence[Document], scores: Sequence[float | None]) -> Answer:
     """The documents by score. Those without one keep their slot; those beyond the scores stay below, as they came."""
-    ranked = fusion.rank([document.score for document in documents[: len(scores)]], scores, Fusion())
+    ranked = fusion.rank([document.score for document in documents[: len(scores)]], scores, Fusion(method="none"))
     placed = [Placed(document=documents[r.position], score=r.score, first=r.position + 1) for r in ranked]
     placed += [
         Placed(document=documents[place], score=None, first=place + 1) for place in range(len(scores), len(documents))

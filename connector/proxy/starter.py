@@ -29,7 +29,7 @@ _HEAD = """\
 # min_hits = 2
 # min_query_terms = 1
 # pins = 0                  # hits at the top that stay
-# fusion.method = "none"    # "rrf", "minmax", "zscore": blend with the engine's order
+# fusion.method = "minmax"  # blend with the engine's order; or "rrf", "zscore"; "none": the cross-encoder alone
 """
 
 _ENTRY = """

@@ -34,7 +34,7 @@ def test_scores_too_large_for_a_sigmoid_to_tell_apart_are_still_sorted() -> None
 
 
 def test_a_hit_without_a_score_keeps_its_slot_and_shows_the_value_above() -> None:
-    ranked = fusion.rank([9, 8, 7], [1.0, None, 2.0], Fusion())
+    ranked = fusion.rank([9, 8, 7], [1.0, None, 2.0], Fusion(method="none"))
     assert [hit.position for hit in ranked] == [2, 1, 0]
     assert ranked[1].value == ranked[0].value == fusion.sigmoid(2.0)
 

@@ -53,7 +53,7 @@ def reranked(
 ) -> bytes:
     page = merge.read(body)
     window = page.hits[: (decided or plan()).window]
-    order = fusion.rank([h.score for h in window], scores, Fusion())
+    order = fusion.rank([h.score for h in window], scores, Fusion(method="none"))
     return merge.merge(page, decided or plan(), order, policy=policy or Policy(), took_ms=took_ms)
 
 
@@ -169,12 +169,12 @@ def test_an_explanation_is_wrapped_with_the_score_that_is_shown() -> None:
 
 
 def test_hits_below_the_policys_threshold_are_left_out_of_their_page() -> None:
-    policy = Policy(threshold=0.5, pins=1)
+    policy = Policy(threshold=0.5, pins=1, fusion=Fusion(method="none"))
     body = response([hit(place) for place in range(5)])
     scores = [-9.0, 1.0, None, -1.0, 2.0]
     assert ids(reranked(body, scores, policy=policy)) == ["4", "1", "2"]
     page = merge.read(body)
-    order = fusion.rank([h.score for h in page.hits], scores, Fusion(), pins=1)
+    order = fusion.rank([h.score for h in page.hits], scores, Fusion(method="none"), pins=1)
     assert ids(merge.merge(page, plan(), order, policy=policy, took_ms=0)) == ["0", "4", "2", "1"]
 
 
@@ -186,7 +186,7 @@ def test_hits_with_the_same_id_are_told_apart_by_their_place() -> None:
 
 def test_what_a_second_request_fetched_is_shown_with_the_scores_of_the_first() -> None:
     page = merge.read(response([hit(0), hit(1), hit(2)]))
-    order = fusion.rank([3.0, 2.0, 1.0], [0.0, 1.0, 2.0], Fusion())
+    order = fusion.rank([3.0, 2.0, 1.0], [0.0, 1.0, 2.0], Fusion(method="none"))
     decided = plan({"size": 2})
     fetched = [Hit(h.raw.replace(b"{}", b'{"fetched":1}')) for h in merge.page_hits(page, decided, order)]
     merged = merge.merge(page, decided, order, policy=Policy(details=True), took_ms=0, fetched=fetched)

@@ -62,7 +62,7 @@ def test_an_unscored_hit_at_the_top_shows_the_best_score() -> None:
 
 
 def test_a_pinned_hit_shows_no_less_than_the_hits_below_it() -> None:
-    ranking = fusion.rank([3.0, 2.0, 1.0], [-9.0, 1.0, 3.0], Fusion(), pins=1)
+    ranking = fusion.rank([3.0, 2.0, 1.0], [-9.0, 1.0, 3.0], Fusion(method="none"), pins=1)
     values = [float(text or 0) for text in shown.scores([b"1"] * 3, ranking, "rerank", range(3))]
     assert [r.position for r in ranking] == [0, 2, 1]
     assert values[0] == values[1] > values[2]
