@@ -75,7 +75,7 @@ class Policy:
     min_query_terms: int = 1
     #: The first hits of the first stage that stay where they are.
     pins: int = 0
-    #: Hits of the window whose value under `scores: rerank` is lower are left out, so pages may be short; pins stay.
+    #: Hits whose own score (its sigmoid, 0 to 1) is lower are left out, so pages may be short; pins stay.
     threshold: float | None = None
     #: Raise kNN's `k` and `num_candidates` to the window (never with aggregations, which are computed over the top k).
     raise_k: bool = False
