@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import transformers
 from sentence_transformers.cross_encoder import CrossEncoder
 
 from connector.contract.errors import ConfigurationError
@@ -71,6 +72,8 @@ def _resumed(workspace: Workspace, given: Settings) -> tuple[Settings, Prepared]
 
 
 def _load(settings: Settings) -> CrossEncoder:
+    # A bare encoder gets a random head: the same one for the same seed.
+    transformers.set_seed(settings.seed)
     return base.load(
         settings.model,
         revision=settings.revision,

@@ -137,10 +137,12 @@ def test_a_click_log_trains_and_its_click_model_is_recorded(model: Path, tmp_pat
     assert data["click_model"]["propensities"] == {"1": 1.0, "2": 0.5, "3": 0.3333}
 
 
-def test_a_bare_encoder_gets_a_head_and_is_trained(pairs: Path, tmp_path: Path) -> None:
+def test_a_bare_encoder_gets_the_head_of_its_seed_and_is_trained(pairs: Path, tmp_path: Path) -> None:
     encoder = tiny_model.write(tmp_path / "encoder", head=False)
-    run.train(settings(encoder, pairs=(str(pairs),), steps=1), tmp_path / "tuned", Quiet())
+    for name in ("tuned", "again"):
+        run.train(settings(encoder, pairs=(str(pairs),), steps=1), tmp_path / name, Quiet())
     assert base.load(str(tmp_path / "tuned"), max_length=32).num_labels == 1
+    assert record(tmp_path / "tuned")["weights_sha256"] == record(tmp_path / "again")["weights_sha256"]
 
 
 def test_a_resumed_run_ends_with_the_weights_of_an_undisturbed_one(model: Path, pairs: Path, tmp_path: Path) -> None:
