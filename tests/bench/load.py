@@ -59,6 +59,8 @@ def measure(url: str, path: str, bodies: Sequence[bytes], *, clients: int, secon
         command = [sys.executable, "-m", "tests.bench.load", url, path, str(clients), str(seconds)]
         run = subprocess.run(command, input=b"\n".join(bodies), capture_output=True, check=True)
         found = json.loads(run.stdout)
+    if not found["requests"]:
+        raise RuntimeError(f"{url}{path} answered nothing in {seconds} s: the machine is too busy to measure on")
     return Load(
         per_second=found["requests"] / found["seconds"],
         p50_ms=found["p50"],

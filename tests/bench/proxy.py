@@ -40,14 +40,14 @@ def run(report: Report) -> dict[str, Any]:
     }
     for name in ENGINES:
         with start_engine(name, in_memory=True) as engine:
-            _fill(engine.url)
+            fill(engine.url)
             with _passing(engine.url) as proxy:
-                before = _resident(proxy.process.pid)
+                before = resident_mb(proxy.process.pid)
                 for size, section in ((10, "pass_through"), (100, "pass_through_100")):
                     sections[section][name] = _pass_through(report, name, engine.url, proxy.url, size)
                 sections["memory"][name] = {
                     "resident_before_mb": before,
-                    "resident_after_mb": _resident(proxy.process.pid),
+                    "resident_after_mb": resident_mb(proxy.process.pid),
                 }
             sections["warm_search"][name] = _warm_search(report, name, engine.url)
     report.sections.update(sections)
@@ -155,23 +155,24 @@ def _vocabulary() -> list[str]:
     return [f"word{i:04d}" for i in range(4_000)]
 
 
-def _fill(url: str) -> None:
+def fill(url: str) -> None:
     """Indexes the documents: words drawn as in a language, few of them often and most of them seldom."""
     draw = random.Random(7)
     words, weights = _vocabulary(), [1 / (rank + 1) ** 0.8 for rank in range(4_000)]
     settings = {"settings": {"number_of_shards": 1, "number_of_replicas": 0}}
     properties = {"title": {"type": "text"}, "body": {"type": "text"}}
-    _call(url, "PUT", f"/{INDEX}", json.dumps({**settings, "mappings": {"properties": properties}}).encode())
+    call(url, "PUT", f"/{INDEX}", json.dumps({**settings, "mappings": {"properties": properties}}).encode())
     lines = []
     for i in range(DOCUMENTS):
         text = draw.choices(words, weights, k=WORDS)
         lines.append(json.dumps({"index": {"_id": str(i)}}))
         lines.append(json.dumps({"title": " ".join(text[:6]), "body": " ".join(text)}))
-    _call(url, "POST", f"/{INDEX}/_bulk?refresh=true", ("\n".join(lines) + "\n").encode(), "application/x-ndjson")
-    _call(url, "POST", f"/{INDEX}/_forcemerge?max_num_segments=1", None)
+    call(url, "POST", f"/{INDEX}/_bulk?refresh=true", ("\n".join(lines) + "\n").encode(), "application/x-ndjson")
+    call(url, "POST", f"/{INDEX}/_forcemerge?max_num_segments=1", None)
 
 
-def _call(url: str, method: str, path: str, body: bytes | None, kind: str = "application/json") -> str | None:
+def call(url: str, method: str, path: str, body: bytes | None, kind: str = "application/json") -> str | None:
+    """One request that has to succeed; what the proxy tells of it."""
     parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=120)
     connection.request(method, path, body, {"content-type": kind} if body else {})
@@ -184,10 +185,10 @@ def _call(url: str, method: str, path: str, body: bytes | None, kind: str = "app
 
 
 def _ask(url: str, body: bytes) -> str | None:
-    return _call(url, "POST", PATH, body)
+    return call(url, "POST", PATH, body)
 
 
-def _resident(pid: int) -> float:
-    """Megabytes."""
+def resident_mb(pid: int) -> float:
+    """Megabytes of memory that the process holds."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return round(next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024, 1)
