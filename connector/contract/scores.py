@@ -22,6 +22,8 @@ __all__ = ["TTL", "read", "reread", "write_once"]
 #: Seconds that a query's scores live after the first of them was written; each hash draws ± 10 %.
 TTL = 7 * 24 * 3600
 _SPREAD = 0.1
+#: Bytes of a float32.
+_WIDTH = 4
 
 
 async def read(cache: redis.asyncio.Redis, key: str, fields: Sequence[bytes]) -> list[float | None]:
@@ -29,6 +31,7 @@ async def read(cache: redis.asyncio.Redis, key: str, fields: Sequence[bytes]) ->
 
     Raises:
         redis.RedisError: the cache does not answer.
+        WireError: something stands there that is no score.
     """
     return _decode(await cast("Any", cache).hmget(key, list(fields)))
 
@@ -45,6 +48,7 @@ def write_once(
 
     Raises:
         redis.RedisError: the cache does not answer.
+        WireError: something stands there that is no score.
     """
     pipeline = cache.pipeline(transaction=False)
     for field, value in zip(fields, values, strict=True):
@@ -57,7 +61,6 @@ def write_once(
 
 
 def _decode(stored: Sequence[bytes | None]) -> list[float | None]:
-    try:
-        return [None if value is None else wire.unpack_floats(value)[0] for value in stored]
-    except (WireError, IndexError) as exc:
-        raise WireError("a cached score is not a float32: another program writes under this prefix") from exc
+    if any(value is not None and len(value) != _WIDTH for value in stored):
+        raise WireError("a cached score is not a float32: another program writes under this prefix")
+    return [None if value is None else wire.unpack_floats(value)[0] for value in stored]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import redis
 
 from connector.contract import keys, names, scores, wire
-from connector.contract.errors import NoWorker, ScoringTimeout, WireError
+from connector.contract.errors import ModelFailed, NoWorker, ScoringTimeout, WireError
 from connector.contract.wire import EmbedRequest, Reply
 from connector.scoring import replies
 from connector.scoring import sender as sending
@@ -58,16 +58,18 @@ class CeleryEmbedder:
                 worker = await self._directory.resolve(model)
                 if worker is None:
                     raise NoWorker(_nobody(model))
-                if is_query and (stored := await self._stored(worker, texts[0])):
+                if is_query and (stored := await self._stored(worker, texts[0], deadline)):
                     return [stored]
                 if not await self._directory.alive(worker.fingerprint):
                     raise NoWorker(_nobody(model))
                 reply = await self._ask(worker, texts, deadline, lane)
-                vectors = _rows(replies.numbers(reply), reply.width)
-                if is_query:
-                    await self._store(worker, texts[0], vectors[0])
         except TimeoutError as exc:
             raise ScoringTimeout("the embedding did not come before the deadline") from exc
+        vectors = _rows(replies.numbers(reply), reply.width)
+        if len(vectors) != len(texts):
+            raise ModelFailed(f"a worker sent {len(vectors)} vectors for {len(texts)} texts")
+        if is_query:
+            await self._store(worker, texts[0], vectors[0], deadline)
         return vectors
 
     async def _ask(self, worker: Heartbeat, texts: Sequence[str], deadline: float, lane: names.Lane) -> Reply:
@@ -88,17 +90,19 @@ class CeleryEmbedder:
         finally:
             future.cancel()
 
-    async def _stored(self, worker: Heartbeat, text: str) -> list[float] | None:
+    async def _stored(self, worker: Heartbeat, text: str, deadline: float) -> list[float] | None:
         try:
-            data = await self._cache.get(self._key(worker, text))
+            async with asyncio.timeout(_patience(deadline)):
+                data = await self._cache.get(self._key(worker, text))
             return wire.unpack_floats(data) if isinstance(data, bytes) else None
         except (redis.RedisError, OSError, WireError) as exc:
             log.warning("cache_unavailable", extra={"reason": repr(exc)})
             return None
 
-    async def _store(self, worker: Heartbeat, text: str, vector: Sequence[float]) -> None:
+    async def _store(self, worker: Heartbeat, text: str, vector: Sequence[float], deadline: float) -> None:
         try:
-            await self._cache.set(self._key(worker, text), wire.pack_floats(vector), ex=scores.TTL, nx=True)
+            async with asyncio.timeout(_patience(deadline)):
+                await self._cache.set(self._key(worker, text), wire.pack_floats(vector), ex=scores.TTL, nx=True)
         except (redis.RedisError, OSError) as exc:
             log.warning("cache_unavailable", extra={"reason": repr(exc)})
 
@@ -106,8 +110,13 @@ class CeleryEmbedder:
         return keys.vector_key(worker.fingerprint, self._hasher.query(text))
 
 
+def _patience(deadline: float) -> float:
+    """Seconds to wait for the cache: one that hangs leaves half of the time to those who do the work."""
+    return (deadline - time.monotonic()) / 2
+
+
 def _rows(flat: list[float], width: int) -> list[list[float]]:
-    return [flat[i : i + width] for i in range(0, len(flat), width)]
+    return [flat[i : i + width] for i in range(0, len(flat), max(1, width))]
 
 
 def _nobody(model: str) -> str:

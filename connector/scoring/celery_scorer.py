@@ -6,25 +6,32 @@ import asyncio
 import logging
 import math
 import time
-import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import redis
 
-from connector.contract import errors, keys, names, scores
-from connector.contract.errors import NoWorker, QueueUnavailable, ScoringError, ScoringTimeout
-from connector.contract.wire import Reply, ScoreRequest
+from connector.contract import keys, names, scores
+from connector.contract.errors import (
+    ModelFailed,
+    NoWorker,
+    QueueUnavailable,
+    ScoringError,
+    ScoringTimeout,
+    Shed,
+    WireError,
+)
+from connector.contract.wire import Reply
 from connector.scoring import replies
 from connector.scoring.base import Embedder, Scored
-from connector.scoring.flights import Flight, Flights
+from connector.scoring.dispatch import Asked, Dispatcher
 
 if TYPE_CHECKING:
     import redis.asyncio
 
-    from connector.contract.heartbeats import Heartbeat
     from connector.scoring.admission import Admission
     from connector.scoring.directory import Directory
+    from connector.scoring.flights import Flight
     from connector.scoring.local import LocalScores
     from connector.scoring.replies import Replies
     from connector.scoring.sender import Sender
@@ -33,10 +40,13 @@ __all__ = ["CeleryScorer"]
 
 log = logging.getLogger(__name__)
 
-#: Seconds a reply is still welcome after its request's deadline: late scores serve the next search.
-_AFTERLIFE = 60.0
 #: Seconds between two looks at whether the workers that we wait for still live.
 _LOOK = 1.0
+#: Share of the time left that the cache may take to answer: a cache that hangs leaves the rest to a worker.
+_CACHE_SHARE = 0.5
+#: Seconds that a cache which did not answer is left alone, and the wait that was too short to blame it.
+_CACHE_PAUSE = 1.0
+_CACHE_BLAMED = 0.1
 
 
 class CeleryScorer:
@@ -55,19 +65,19 @@ class CeleryScorer:
         admission: Admission | None = None,
     ) -> None:
         self.directory = directory
-        self._admission = admission
         self._hasher = hasher
         self._cache = cache
+        self._cache_rests_until = 0.0
         self._local = local
-        self._replies = reply_reader
-        self._sender = sender
         self._embedder = embedder
-        self._flights = Flights()
+        self._dispatcher = Dispatcher(
+            directory=directory, reply_reader=reply_reader, sender=sender, landed=self._keep, admission=admission
+        )
 
     @property
     def under_way(self) -> int:
         """Pairs that are being scored for this process right now."""
-        return len(self._flights)
+        return len(self._dispatcher)
 
     async def score(
         self,
@@ -94,21 +104,11 @@ class CeleryScorer:
         cache_s = time.monotonic() - started
         hits = sum(field in known for field in fields)
         missing = {field: text for field, text in zip(fields, documents, strict=True) if field not in known}
-        failure: ScoringError | None = None
+        asked = Asked(worker=worker, key=key, query=query, passages=passages, lane=lane, deadline=deadline)
         flights: list[Flight] = []
-        sent = 0
-        if missing:
-            request = _Request(worker, key, query, passages, lane, deadline)
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    flights, sent = await self._fly(request, missing)
-                await self._land(flights, worker.fingerprint, deadline)
-            except TimeoutError:
-                failure = ScoringTimeout("the deadline passed while the task was being sent")
-            except ScoringError as exc:
-                failure = exc
-            known |= _arrived(flights, set(missing))
-        own = [flight.reply.result() for flight in flights if _has_result(flight)]
+        sent, failure = await self._bring(asked, missing, flights)
+        own = [flight.reply.result() for flight in flights if flight.has_result()]
+        known |= _arrived(flights, missing)
         return Scored(
             values=[known.get(field) for field in fields],
             cache_hits=hits,
@@ -131,90 +131,80 @@ class CeleryScorer:
         """What is stored here and in Redis. A cache that is away is told in the log; then everything is scored."""
         known = _known(fields, self._local.get(key, fields))
         absent = [field for field in dict.fromkeys(fields) if field not in known]
-        if absent:
-            try:
-                async with asyncio.timeout(deadline - time.monotonic()):
-                    found = _known(absent, await scores.read(self._cache, key, absent))
-            except (redis.RedisError, OSError, TimeoutError, errors.WireError) as exc:
-                log.warning("cache_unavailable", extra={"reason": repr(exc)})
-            else:
-                self._local.put(key, found)
-                known |= found
+        now = time.monotonic()
+        if not absent or now < self._cache_rests_until:
+            return known
+        patience = (deadline - now) * _CACHE_SHARE
+        try:
+            async with asyncio.timeout(patience):
+                found = _known(absent, await scores.read(self._cache, key, absent))
+        except WireError as exc:
+            log.warning("cached_scores_unreadable", extra={"reason": str(exc)})
+        except (redis.RedisError, OSError) as exc:
+            log.warning("cache_unavailable", extra={"reason": repr(exc)})
+            if not isinstance(exc, TimeoutError) or patience >= _CACHE_BLAMED:
+                self._cache_rests_until = time.monotonic() + _CACHE_PAUSE
+        else:
+            self._local.put(key, found)
+            known |= found
         return known
 
-    async def _fly(self, request: _Request, missing: dict[bytes, str]) -> tuple[list[Flight], int]:
-        """The flights that will bring `missing`: those under way, and a new one for the rest; how many are new."""
-        under_way = self._flights.find(request.key, missing)
-        rest = [field for field in missing if field not in under_way]
-        flights = list(dict.fromkeys(under_way.values()))
-        if rest:
-            flights.append(await self._send(request, rest, [missing[field] for field in rest]))
-        return flights, int(bool(rest))
+    async def _bring(
+        self, asked: Asked, missing: dict[bytes, str], flights: list[Flight]
+    ) -> tuple[int, ScoringError | None]:
+        """Waits until `flights`, which it fills, brought all that is `missing`: tasks sent, and why something is not.
 
-    async def _send(self, request: _Request, fields: list[bytes], texts: list[str]) -> Flight:
-        fingerprint = request.worker.fingerprint
-        if not await self.directory.alive(fingerprint):
-            raise NoWorker(f"no live worker serves {request.worker.model} ({fingerprint[:12]})")
-        if self._admission:
-            self._admission.admit(fingerprint, self.directory.live(fingerprint), request.deadline)
-        request_id = uuid.uuid4().hex
-        message = ScoreRequest(
-            id=request_id,
-            reply_to=self._replies.connector_id,
-            fingerprint=fingerprint,
-            passages=request.passages,
-            query=request.query,
-            documents=tuple(texts),
-            cache_key=request.key,
-            fields=tuple(field.hex() for field in fields),
-            budget=max(0.0, request.deadline - time.monotonic()),
-        )
-        flight = Flight(
-            key=request.key, fields=tuple(fields), reply=self._replies.expect(request_id), deadline=request.deadline
-        )
-        self._flights.add(flight)
-        if self._admission:
-            self._admission.watch(fingerprint, flight.reply, request.deadline)
-        # A late reply fills the local cache too. One that never comes is given up, so that nothing piles up.
-        late = request.deadline - time.monotonic() + _AFTERLIFE
-        giving_up = asyncio.get_running_loop().call_later(late, flight.reply.cancel)
-        flight.reply.add_done_callback(lambda _: giving_up.cancel())
-        flight.reply.add_done_callback(lambda _: self._keep(flight))
+        First with those that are under way already. What these do not bring, because whoever sent them had less time,
+        is sent anew.
+        """
+        sent = 0
+        wanted = missing
         try:
-            queue = names.queue(fingerprint, request.lane)
-            await self._sender.send(names.SCORE_TASK, message.encode(), queue=queue)
-        except QueueUnavailable as exc:
-            _fail(flight, exc)
-            raise
-        return flight
+            for join in (True, False):
+                if not wanted:
+                    break
+                async with asyncio.timeout(asked.deadline - time.monotonic()):
+                    joined, own = await self._dispatcher.fly(asked, wanted, join=join)
+                flights += joined + ([own] if own else [])
+                sent += own is not None
+                await self._land([*joined, *([own] if own else [])], set(joined), asked)
+                arrived = _arrived(flights, missing)
+                wanted = {field: text for field, text in missing.items() if field not in arrived}
+        except TimeoutError:
+            return sent, ScoringTimeout("the deadline passed before the task was sent")
+        except ScoringError as exc:
+            return sent, exc
+        return sent, ModelFailed("a worker sent fewer scores than documents") if wanted else None
 
-    async def _land(self, flights: list[Flight], fingerprint: str, deadline: float) -> None:
-        """Waits for the flights; gives up at the deadline, or when no worker lives that could answer."""
-        waiting = {flight.reply for flight in flights}
+    async def _land(self, flights: list[Flight], joined: Collection[Flight], asked: Asked) -> None:
+        """Waits for the flights; gives up at the deadline, or when no worker lives that could answer.
+
+        A joined flight is waited for until its own deadline, and that it came too late for its sender is no failure.
+        """
+        waiting = {flight.reply: flight for flight in flights}
         while waiting:
-            left = deadline - time.monotonic()
-            if left <= 0:
+            now = time.monotonic()
+            if now >= asked.deadline:
                 raise ScoringTimeout("the scores did not come before the deadline")
-            done, waiting = await asyncio.wait(waiting, timeout=min(left, _LOOK))
-            for future in done:
-                replies.numbers(_result(future))
-            if waiting and not done and not self.directory.live(fingerprint):
+            waiting = {
+                reply: flight for reply, flight in waiting.items() if flight not in joined or now < flight.deadline
+            }
+            if not waiting:
+                return
+            soonest = min(asked.deadline, *(flight.deadline for flight in waiting.values()))
+            done, _ = await asyncio.wait(waiting, timeout=min(soonest - now, _LOOK))
+            for reply in done:
+                try:
+                    replies.numbers(_result(reply))
+                except (ScoringTimeout, Shed):
+                    if waiting[reply] not in joined:
+                        raise
+                del waiting[reply]
+            if waiting and not done and not self.directory.live(asked.worker.fingerprint):
                 raise NoWorker("the worker went away while it was scoring")
 
     def _keep(self, flight: Flight) -> None:
-        self._local.put(flight.key, _arrived([flight], set(flight.fields)))
-
-
-class _Request:
-    """One call of `score`, as its helpers need it."""
-
-    __slots__ = ("deadline", "key", "lane", "passages", "query", "worker")
-
-    def __init__(
-        self, worker: Heartbeat, key: str, query: str, passages: str, lane: names.Lane, deadline: float
-    ) -> None:
-        self.worker, self.key, self.query = worker, key, query
-        self.passages, self.lane, self.deadline = passages, lane, deadline
+        self._local.put(flight.key, _arrived([flight], flight.fields))
 
 
 def _known(fields: Sequence[bytes], values: Sequence[float | None]) -> dict[bytes, float]:
@@ -223,14 +213,10 @@ def _known(fields: Sequence[bytes], values: Sequence[float | None]) -> dict[byte
     return {field: value for field, value in pairs if value is not None and math.isfinite(value)}
 
 
-def _has_result(flight: Flight) -> bool:
-    return flight.reply.done() and not flight.reply.cancelled() and flight.reply.exception() is None
-
-
-def _arrived(flights: list[Flight], wanted: set[bytes]) -> dict[bytes, float]:
+def _arrived(flights: Iterable[Flight], wanted: Collection[bytes]) -> dict[bytes, float]:
     arrived: dict[bytes, float] = {}
     for flight in flights:
-        if _has_result(flight) and (values := flight.reply.result().values) and len(values) == len(flight.fields):
+        if flight.has_result() and (values := flight.reply.result().values) and len(values) == len(flight.fields):
             arrived |= {field: value for field, value in _known(flight.fields, values).items() if field in wanted}
     return arrived
 
@@ -245,13 +231,6 @@ def _translated(exc: TimeoutError | ScoringError) -> ScoringError:
     if isinstance(exc, ScoringError):
         return exc
     return ScoringTimeout("the state Redis did not say before the deadline who serves the model")
-
-
-def _fail(flight: Flight, exc: ScoringError) -> None:
-    """Tells everyone who waits for `flight`; that nobody does is no reason for a warning."""
-    if not flight.reply.done():
-        flight.reply.set_exception(exc)
-        flight.reply.exception()
 
 
 def _unscored(documents: Sequence[str], failure: ScoringError) -> Scored:

@@ -21,6 +21,9 @@ __all__ = ["Directory"]
 
 log = logging.getLogger(__name__)
 
+#: Seconds until a state Redis that did not answer is asked again.
+_ASK_AGAIN = 0.25
+
 
 class Directory:
     """The workers as they announced themselves. `run` keeps it fresh; `resolve` and `live` read it."""
@@ -29,12 +32,12 @@ class Directory:
         self._state = state
         self._workers: dict[str, Heartbeat] = {}
         self._remembered: dict[str, Heartbeat] = {}
-        self._answers = False
+        self._answers: bool | None = None
 
     @property
     def answers(self) -> bool:
         """Whether the state Redis answered the last time it was asked."""
-        return self._answers
+        return bool(self._answers)
 
     def workers(self) -> list[Heartbeat]:
         """Every live worker, oldest model first."""
@@ -45,8 +48,14 @@ class Directory:
         return [beat for beat in self._workers.values() if beat.fingerprint == fingerprint]
 
     async def alive(self, fingerprint: str) -> bool:
-        """Whether a worker of this model lives; asked again before the answer is no."""
+        """Whether a worker of this model lives; asked again before the answer is no.
+
+        Raises:
+            QueueUnavailable: the state Redis does not answer, or did not a moment ago: `run` goes on asking.
+        """
         if not self.live(fingerprint):
+            if self._answers is False:
+                raise QueueUnavailable("the state Redis does not answer")
             await self.refresh()
         return bool(self.live(fingerprint))
 
@@ -67,7 +76,7 @@ class Directory:
         while True:
             with contextlib.suppress(QueueUnavailable):
                 await self.refresh()
-            await asyncio.sleep(heartbeats.INTERVAL)
+            await asyncio.sleep(heartbeats.INTERVAL if self._answers else _ASK_AGAIN)
 
     async def refresh(self) -> None:
         """Reads all heartbeats: two round trips.

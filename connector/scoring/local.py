@@ -29,6 +29,8 @@ class LocalScores:
 
     def put(self, key: str, scores: dict[bytes, float]) -> None:
         """Keeps `scores`; what is there already stays, as it does in Redis."""
+        if not scores:
+            return  # an entry without scores would count for nothing, and so never go
         query = self._queries.setdefault(key, {})
         self._queries.move_to_end(key)
         before = len(query)

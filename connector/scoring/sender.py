@@ -10,18 +10,24 @@ from typing import Any
 import celery
 import kombu.exceptions
 
-from connector.contract.errors import QueueUnavailable
+from connector.contract.errors import ConfigurationError, QueueUnavailable
 
 __all__ = ["Sender"]
 
 #: Seconds after which the broker drops a task that no worker took: a broom for rubbish, not a deadline (clocks differ).
 EXPIRES = 60
 _THREADS = 4
+#: Tasks that may wait for a broker that takes them slowly.
+_MOST_WAITING = 500
 _CONNECT_TIMEOUT = 2.0
 
 
 class Sender:
-    """Sends tasks by name."""
+    """Sends tasks by name.
+
+    Raises:
+        ConfigurationError: Celery cannot use the broker's address.
+    """
 
     def __init__(self, broker_url: str) -> None:
         self._app = celery.Celery("rerank-bridge", broker=broker_url, set_as_current=False)
@@ -37,22 +43,31 @@ class Sender:
                 "max_retries": 0,
             },
         )
-        connection = self._app.connection_for_write()
-        self._errors = (
-            kombu.exceptions.OperationalError,
-            OSError,
-            *connection.connection_errors,
-            *connection.channel_errors,
-        )
+        try:
+            connection = self._app.connection_for_write()
+            known = (*connection.connection_errors, *connection.channel_errors)
+        except (ImportError, LookupError, ValueError) as exc:
+            # Not its words: an address that cannot be read may show its password in them.
+            problem = f"needs the package {exc.name}" if isinstance(exc, ImportError) else "is none that Celery knows"
+            raise ConfigurationError(f"RERANK_BRIDGE_BROKER_URL {problem}") from exc
+        self._errors = (kombu.exceptions.OperationalError, OSError, *known)
+        self._waiting = 0
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rerank-send")
 
     async def send(self, task: str, message: Mapping[str, Any], *, queue: str, expires: float | None = EXPIRES) -> None:
         """Puts one task on `queue`.
 
         Raises:
-            QueueUnavailable: the broker does not take it.
+            QueueUnavailable: the broker does not take it, or takes tasks so slowly that too many wait already.
         """
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._publish, task, message, queue, expires)
+        if self._waiting >= _MOST_WAITING:
+            raise QueueUnavailable(f"the broker takes tasks too slowly: {self._waiting} wait")
+        self._waiting += 1
+        try:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._publish, task, message, queue, expires)
+        finally:
+            self._waiting -= 1
 
     def close(self) -> None:
         """Lets go of the broker's connections; a send that hangs is left to its own timeout."""
