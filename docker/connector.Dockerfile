@@ -4,8 +4,8 @@ COPY pyproject.toml constraints.txt README.md LICENSE NOTICE /src/
 COPY connector /src/connector
 COPY workers /src/workers
 COPY mappings /src/mappings
-RUN pip install --no-cache-dir -c /src/constraints.txt '/src[serve]' && rm -rf /src \
- && useradd --create-home --uid 10001 bridge
+RUN pip install --no-cache-dir -c /src/constraints.txt '/src[serve,jobs]' && rm -rf /src \
+ && useradd --create-home --uid 10001 bridge && install -d -o bridge /jobs
 USER bridge
 EXPOSE 9250
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \

@@ -44,6 +44,15 @@ class Mode(StrEnum):
     HYBRID = "hybrid"
 
 
+class Method(StrEnum):
+    """How two scores become one order."""
+
+    NONE = "none"
+    RRF = "rrf"
+    MINMAX = "minmax"
+    ZSCORE = "zscore"
+
+
 @app.command()
 def submit(
     source: Annotated[str, typer.Argument(metavar="INPUT", help="File or URL (s3://, gs://, https://).")],
@@ -58,6 +67,9 @@ def submit(
     window: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Candidates to rerank.", rich_help_panel=_IN)
     ] = None,
+    fusion: Annotated[
+        Method, typer.Option(help="Of first-stage scores, where there are any.", rich_help_panel=_OUT)
+    ] = Method.MINMAX,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Pass over lines that cannot be used.", rich_help_panel=_IN)
     ] = False,
@@ -98,6 +110,7 @@ def submit(
         corpus=corpus,
         queries=queries,
         window=window,
+        fusion=fusion,
         skip_bad=skip_bad,
         output=output,
         output_form=output_form or (OutputForm.INDEX if into else jobs_view.output_form(form, output)),

@@ -29,11 +29,12 @@ def up(
     engine: Annotated[Engine, typer.Option(help="Which search engine.")] = Engine.ELASTICSEARCH,
     data: Annotated[Path | None, typer.Option(help="Keep indices and scores here; else they go with the run.")] = None,
     worker: Annotated[bool, typer.Option(help="Start a worker too.")] = True,
+    jobs: Annotated[bool, typer.Option(help="Start a coordinator of jobs too.")] = True,
     model: Annotated[str | None, typer.Option(help="The worker's cross-encoder, by name or path.")] = None,
     engine_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
     valkey_port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 0,
 ) -> None:
-    """Bring up a search engine, a Redis-protocol server and a worker on this machine, until Ctrl-C."""
+    """Bring up a search engine, a Redis-protocol server, a worker and a coordinator of jobs, until Ctrl-C."""
     from connector.cli.progress import ConsoleReport
     from connector.embedded import process
     from connector.embedded.stack import start_stack
@@ -44,6 +45,7 @@ def up(
         start_stack(
             engine=engine.value,
             worker=worker,
+            jobs=jobs,
             data=data,
             model=model,
             report=ConsoleReport(console),

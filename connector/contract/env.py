@@ -1,11 +1,18 @@
-"""The environment variables that connector and workers share: where broker, state and cache are."""
+"""The environment variables that connector and workers share: where broker, state and cache are.
+
+    redis://  rediss://  unix://                       one server
+    redis+sentinel://[user:password@]h1:26379,h2:26379/SERVICE/DB    the master that Sentinels name (state, cache)
+    redis+cluster://[user:password@]h1:6379,h2:6379                  a Cluster (cache)
+
+`rediss+sentinel` and `rediss+cluster` speak TLS. User and password are the data servers'.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from connector.contract.errors import ConfigurationError
 
@@ -17,6 +24,8 @@ __all__ = ["Urls", "async_redis", "sync_redis"]
 
 DEFAULT_URL = "redis://127.0.0.1:6379/0"
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+_SENTINEL = ("redis+sentinel", "rediss+sentinel")
+_CLUSTER = ("redis+cluster", "rediss+cluster")
 #: Seconds: a server that does not take a connection, or keeps silent, in this time is down.
 _CONNECT_TIMEOUT = 2.0
 _SOCKET_TIMEOUT = 5.0
@@ -49,21 +58,101 @@ class Urls:
                 )
             state = broker
         cache = environment.get("RERANK_BRIDGE_CACHE_URL", state)
-        for name, url in (("RERANK_BRIDGE_STATE_URL", state), ("RERANK_BRIDGE_CACHE_URL", cache)):
-            if urlsplit(url).scheme not in _REDIS_SCHEMES:
-                raise ConfigurationError(f"{name} is no Redis address: it begins with redis://, rediss:// or unix://")
+        for name, url, more in (
+            ("RERANK_BRIDGE_STATE_URL", state, _SENTINEL),
+            ("RERANK_BRIDGE_CACHE_URL", cache, _SENTINEL + _CLUSTER),
+        ):
+            if urlsplit(url).scheme not in _REDIS_SCHEMES + more:
+                schemes = ", ".join(f"{scheme}://" for scheme in _REDIS_SCHEMES + more)
+                raise ConfigurationError(f"{name} is no Redis address: it begins with one of {schemes}")
+            if urlsplit(url).scheme in more:
+                _Many.read(name, url)
         return cls(broker=broker, state=state, cache=cache)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Many:
+    """An address of several hosts."""
+
+    hosts: tuple[tuple[str, int], ...]
+    service: str
+    #: Keyword arguments of the data servers' connections.
+    options: dict[str, Any]
+
+    @classmethod
+    def read(cls, name: str, url: str) -> _Many:
+        parts = urlsplit(url)
+        login, _, places = parts.netloc.rpartition("@")
+        user, _, password = login.partition(":")
+        default = 26379 if parts.scheme in _SENTINEL else 6379
+        path = parts.path.strip("/").split("/")
+        try:
+            hosts = tuple(_host(place, default) for place in places.split(",") if place)
+            database = int(path[1]) if len(path) > 1 else 0
+        except ValueError as exc:
+            raise ConfigurationError(f"{name} cannot be read: {exc}") from exc
+        if not hosts or (parts.scheme in _SENTINEL and not path[0]):
+            raise ConfigurationError(
+                f"{name} cannot be read: as in {parts.scheme}://host:{default},host:{default}/SERVICE"
+            )
+        options: dict[str, Any] = {"ssl": True} if parts.scheme.startswith("rediss") else {}
+        if parts.scheme in _SENTINEL:
+            options["db"] = database
+        options |= {"username": unquote(user)} if user else {}
+        options |= {"password": unquote(password)} if password else {}
+        return cls(hosts=hosts, service=path[0], options=options)
+
+
 def sync_redis(url: str) -> redis.Redis:
-    """A synchronous client that gives up in bounded time. It connects at first use."""
+    """A synchronous client that gives up in bounded time. It connects at first use; a Cluster's connects here."""
     import redis
 
-    return redis.Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT, socket_timeout=_SOCKET_TIMEOUT)
+    timeouts: dict[str, Any] = {"socket_connect_timeout": _CONNECT_TIMEOUT, "socket_timeout": _SOCKET_TIMEOUT}
+    scheme = urlsplit(url).scheme
+    client: Any
+    if scheme in _SENTINEL:
+        import redis.sentinel
+
+        many = _Many.read("the address", url)
+        client = redis.sentinel.Sentinel(many.hosts, sentinel_kwargs=timeouts, **timeouts)  # type: ignore[no-untyped-call]
+        client = client.master_for(many.service, **many.options)
+    elif scheme in _CLUSTER:
+        import redis.cluster
+
+        many = _Many.read("the address", url)
+        nodes = [redis.cluster.ClusterNode(host, port) for host, port in many.hosts]  # type: ignore[no-untyped-call]
+        client = redis.cluster.RedisCluster(startup_nodes=nodes, **many.options, **timeouts)
+    else:
+        client = redis.Redis.from_url(url, **timeouts)
+    return client  # type: ignore[no-any-return]  # a Cluster's client has the methods that are used of it
 
 
 def async_redis(url: str, *, socket_timeout: float = _SOCKET_TIMEOUT) -> redis.asyncio.Redis:
     """An asyncio client that gives up in bounded time. It connects at first use."""
     import redis.asyncio
 
-    return redis.asyncio.Redis.from_url(url, socket_connect_timeout=_CONNECT_TIMEOUT, socket_timeout=socket_timeout)
+    timeouts: dict[str, Any] = {"socket_connect_timeout": _CONNECT_TIMEOUT, "socket_timeout": socket_timeout}
+    scheme = urlsplit(url).scheme
+    client: Any
+    if scheme in _SENTINEL:
+        import redis.asyncio.sentinel
+
+        many = _Many.read("the address", url)
+        client = redis.asyncio.sentinel.Sentinel(many.hosts, sentinel_kwargs=timeouts, **timeouts)  # type: ignore[no-untyped-call]
+        client = client.master_for(many.service, **many.options)
+    elif scheme in _CLUSTER:
+        import redis.asyncio.cluster
+
+        many = _Many.read("the address", url)
+        nodes = [redis.asyncio.cluster.ClusterNode(host, port) for host, port in many.hosts]
+        client = redis.asyncio.cluster.RedisCluster(startup_nodes=nodes, **many.options, **timeouts)
+    else:
+        client = redis.asyncio.Redis.from_url(url, **timeouts)
+    return client  # type: ignore[no-any-return]  # a Cluster's client has the methods that are used of it
+
+
+def _host(place: str, default: int) -> tuple[str, int]:
+    parts = urlsplit(f"//{place}")
+    if not parts.hostname:
+        raise ValueError(f"{place!r} is no host")
+    return parts.hostname, parts.port or default

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from connector.embedded import account, cache
+from connector.embedded.coordinator import start_coordinator
 from connector.embedded.engine import EngineName, start_engine
 from connector.embedded.process import Child
 from connector.embedded.report import Report, quiet
@@ -46,6 +47,7 @@ def start_stack(
     *,
     engine: EngineName = "elasticsearch",
     worker: bool = True,
+    jobs: bool = False,
     data: Path | None = None,
     model: str | None = None,
     backend: str | None = None,
@@ -79,11 +81,15 @@ def start_stack(
             "RERANK_BRIDGE_CACHE_URL": valkey.url,
             "RERANK_BRIDGE_HASH_KEY": _hash_key(data),
         }
+        if jobs and data is not None:
+            environment["RERANK_BRIDGE_JOBS_DIR"] = str((data / "jobs").absolute())
         scorer = None
         children = [valkey.child, search.child]
         if worker:
             scorer = running.enter_context(start_worker(environment, model=model, backend=backend, report=report))
             children.append(scorer.child)
+        if jobs:
+            children.append(running.enter_context(start_coordinator(environment, report=report)))
         yield Stack(
             engine_url=search.url,
             engine_name=search.name,

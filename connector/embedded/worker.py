@@ -16,7 +16,7 @@ from connector.embedded import process, rundir
 from connector.embedded.process import Child
 from connector.embedded.report import Report, quiet
 
-__all__ = ["RunningWorker", "start_worker"]
+__all__ = ["RunningWorker", "console_script", "start_worker"]
 
 #: Loading a large model from a slow disk takes its time.
 READY_DEADLINE_S = 180.0
@@ -56,7 +56,7 @@ def start_worker(
         report.step("Starting the worker" + (f" with {model}" if model else ""))
         with process.running(
             "The worker",
-            [*_console_script(), "worker", *given],
+            [*console_script(), "worker", *given],
             log=run.output,
             cwd=Path.cwd(),
             env={**os.environ, **environment},
@@ -66,7 +66,8 @@ def start_worker(
             yield RunningWorker(pid=child.pid, log=child.log, heartbeat=heartbeat, child=child)
 
 
-def _console_script() -> list[str]:
+def console_script() -> list[str]:
+    """The program, as this environment starts it."""
     script = Path(sys.executable).with_name("rerank-bridge")
     return [str(script)] if script.is_file() else [sys.executable, "-c", COMMAND]
 

@@ -24,6 +24,7 @@ from connector.jobs import control, files, openapi
 from connector.jobs.control import Control
 from connector.jobs.spec import Spec
 from connector.jobs.state import UnknownJob
+from connector.settings import Fusion
 
 __all__ = ["Asked", "application", "is_allowed", "read_address"]
 
@@ -48,6 +49,7 @@ class Asked(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     model: str = "default"
     passages: str = "truncate"
     window: int | None = None
+    fusion: str = Fusion().method
     output_form: str = "jsonl"
     texts: bool = False
     skip_bad: bool = False
@@ -84,6 +86,7 @@ def application(jobs: Control, *, token: str, allowed: Sequence[str], home: Path
     admin = _Admin(jobs, allowed, home)
     app = web.Application(client_max_size=MAX_BODY, middlewares=[_told, _guard(token)])
     app.router.add_get("/openapi.json", admin.document)
+    app.router.add_get("/backlog", admin.backlog)
     app.router.add_post("/jobs", admin.submit)
     app.router.add_get("/jobs", admin.list)
     app.router.add_get("/jobs/{id}", admin.status)
@@ -109,6 +112,10 @@ class _Admin:
     async def document(self, _request: web.Request) -> web.StreamResponse:
         """The OpenAPI document."""
         return web.json_response(openapi.document())
+
+    async def backlog(self, _request: web.Request) -> web.StreamResponse:
+        """What an autoscaler goes by."""
+        return web.json_response({"chunks": await self._jobs.backlog()})
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """Queues a job."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -83,6 +84,21 @@ class Control:
     async def coordinators(self) -> int:
         """How many coordinators live."""
         return int(await self.state.redis.zcount(names.COORDINATORS_KEY, time.time(), "+inf"))
+
+    async def backlog(self) -> int:
+        """Chunks of all jobs that are still to be done, for autoscalers: where an input was not read to its end yet,
+        by the share of it that was."""
+        left = 0.0
+        for record in await self.records():
+            if record.state in ENDED:
+                continue
+            if record.chunks is not None:
+                left += record.chunks - record.done
+            elif record.place.offset:
+                left += record.place.chunk * (record.size / record.place.offset - 1)
+            else:
+                left += 1
+        return math.ceil(left)
 
     async def retry_failed(self, job: str) -> int:
         """Queues a job again whose chunks were set aside, or that failed; says how many chunks.

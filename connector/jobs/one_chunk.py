@@ -86,7 +86,7 @@ class ChunkWork:
         resolved = self._resolved or []
         scores = await self._scores(resolved)
         answers = [
-            ordering.order(each.id, each.query, each.documents, values)
+            ordering.order(each.id, each.query, each.documents, values, self._run.spec.fusion)
             for each, values in zip(resolved, scores, strict=True)
         ]
         if self._run.spec.into:

@@ -25,6 +25,7 @@ def document() -> dict[str, Any]:
         "info": {"title": "rerank-bridge jobs", "version": metadata.version("rerank-bridge")},
         "security": [{"token": []}],
         "paths": {
+            "/backlog": {"get": _operation("Chunks still to be done, for autoscalers", {"200": {"type": "object"}})},
             "/jobs": {
                 "post": _operation(
                     "Queue a job; the same id goes on",

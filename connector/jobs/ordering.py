@@ -10,6 +10,7 @@ import msgspec
 
 from connector import fusion
 from connector.jobs.items import Document
+from connector.jobs.spec import Method
 from connector.settings import Fusion
 
 __all__ = ["Answer", "Placed", "json_line", "order", "trec_lines", "upsert"]
@@ -25,6 +26,8 @@ class Placed:
     document: Document
     #: The cross-encoder's raw output; None where it has no text, or lies beyond the window.
     score: float | None
+    #: What it was sorted by; None where nothing was.
+    value: float | None
     #: Place in the input, from 1.
     first: int
 
@@ -38,12 +41,29 @@ class Answer:
     placed: tuple[Placed, ...]
 
 
-def order(identity: str, query: str, documents: Sequence[Document], scores: Sequence[float | None]) -> Answer:
-    """The documents by score. Those without one keep their slot; those beyond the scores stay below, as they came."""
-    ranked = fusion.rank([document.score for document in documents[: len(scores)]], scores, Fusion(method="none"))
-    placed = [Placed(document=documents[r.position], score=r.score, first=r.position + 1) for r in ranked]
+def order(
+    identity: str, query: str, documents: Sequence[Document], scores: Sequence[float | None], method: Method
+) -> Answer:
+    """The documents in their new order.
+
+    Those without a score keep their slot; those beyond the scores stay below, as they came. Where no document has a
+    first-stage score, the input's order means nothing, and the cross-encoder decides alone.
+    """
+    first = [document.score for document in documents[: len(scores)]]
+    blend = Fusion(method=method if any(score is not None for score in first) else "none")
+    placed = [
+        Placed(
+            document=documents[ranked.position],
+            score=ranked.score,
+            # A sigmoid of two large scores may be the same number.
+            value=ranked.score if blend.method == "none" or ranked.score is None else ranked.value,
+            first=ranked.position + 1,
+        )
+        for ranked in fusion.rank(first, scores, blend)
+    ]
     placed += [
-        Placed(document=documents[place], score=None, first=place + 1) for place in range(len(scores), len(documents))
+        Placed(document=documents[place], score=None, value=None, first=place + 1)
+        for place in range(len(scores), len(documents))
     ]
     return Answer(id=identity, query=query, placed=tuple(placed))
 
@@ -84,7 +104,7 @@ def _values(answer: Answer, *, texts: bool) -> dict[str, Any]:
 def _falling(placed: Sequence[Placed]) -> Iterator[float]:
     below: float | None = None
     for each in placed:
-        value = round(each.score, 6) if each.score is not None else 0.0 if below is None else below - _STEP
+        value = round(each.value, 6) if each.value is not None else 0.0 if below is None else below - _STEP
         if below is not None and value >= below:
             value = below - _STEP
         below = round(value, 6)

@@ -14,10 +14,12 @@ from connector.contract import passages
 from connector.contract.errors import ConfigurationError
 from connector.first_stage import Mode
 from connector.jobs import files
+from connector.settings import Fusion
 
-__all__ = ["Form", "OutputForm", "Spec", "decode"]
+__all__ = ["Form", "Method", "OutputForm", "Spec", "decode"]
 
 Form = Literal["documents", "queries", "log", "run", "msearch"]
+Method = Literal["none", "rrf", "minmax", "zscore"]
 OutputForm = Literal["jsonl", "trec", "index", "cache"]
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -44,6 +46,8 @@ class Spec:
     passages: str = passages.TRUNCATE
     #: Candidates that are reranked; what an input holds beyond them keeps its order below. None: all.
     window: int | None = None
+    #: How the first stage's scores and the cross-encoder's become one order, where the input or the search gives any.
+    fusion: Method = Fusion().method
     #: None: kept in the coordinator's folder, for `jobs results`.
     output: str | None = None
     output_form: OutputForm = "jsonl"
@@ -67,7 +71,11 @@ class Spec:
         """Refuses what cannot be run, in words."""
         if not _ID.fullmatch(self.id):
             raise ConfigurationError(f"--id {self.id!r}: up to 100 letters, digits, dots, dashes and underscores")
-        for name, value, kind in (("input form", self.form, Form), ("output form", self.output_form, OutputForm)):
+        for name, value, kind in (
+            ("input form", self.form, Form),
+            ("output form", self.output_form, OutputForm),
+            ("fusion", self.fusion, Method),
+        ):
             if value not in get_args(kind):
                 raise ConfigurationError(f"{name} {value!r}: one of {', '.join(get_args(kind))}")
         if self.form in ("queries", "log") and not self.index:

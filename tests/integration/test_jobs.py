@@ -114,7 +114,9 @@ def test_a_run_is_reranked_with_the_texts_of_its_corpus_and_unknown_ids_are_told
     run = site.folder / "first.run"
     run.write_text("".join(f"{q} Q0 d{n} {n + 1} {9 - n} bm25\n" for q in (1, 2) for n in range(9)))
     out = site.folder / "second.run"
-    assert site.submit(run, fresh(), "--corpus", str(corpus), "-o", str(out), "--wait").returncode == 0
+    assert (
+        site.submit(run, fresh(), "--corpus", str(corpus), "-o", str(out), "--fusion", "none", "--wait").returncode == 0
+    )
     from tests.fixtures.simulated_worker import score
 
     lines = [line.split() for line in out.read_text().splitlines()]

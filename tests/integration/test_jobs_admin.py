@@ -84,6 +84,7 @@ def test_a_job_with_inline_input_runs_and_its_results_are_streamed(http: Http) -
         time.sleep(0.1)
     assert http("GET", f"/jobs/{job}/results") == (200, expected(8, 4))
     assert "source" not in known["spec"]
+    assert http.json("GET", "/backlog")["chunks"] >= 0
     assert http.json("DELETE", f"/jobs/{job}")["outcome"] == "purged"
     assert http("GET", f"/jobs/{job}")[0] == 404
 
@@ -112,7 +113,7 @@ def test_no_path_and_no_address_of_the_clients_choice_is_taken(http: Http, chang
 
 def test_the_openapi_document_names_every_route_and_the_request(http: Http) -> None:
     document = http.json("GET", "/openapi.json")
-    assert set(document["paths"]) == {"/jobs", "/jobs/{id}", "/jobs/{id}/results"}
+    assert set(document["paths"]) == {"/backlog", "/jobs", "/jobs/{id}", "/jobs/{id}/results"}
     assert set(document["components"]["schemas"]["Asked"]["properties"]) == set(admin.Asked.__struct_fields__)
 
 
