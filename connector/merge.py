@@ -13,9 +13,10 @@ import msgspec
 from connector import shown, splice
 from connector.fusion import Ranked, sigmoid
 from connector.page import Hit, Page, read
+from connector.pieces import Member, Unreadable
 from connector.query import Plan
 from connector.settings import Policy
-from connector.splice import Edit, Member, Unreadable
+from connector.splice import Edit
 
 __all__ = ["Hit", "Page", "Unreadable", "merge", "page_hits", "read"]
 

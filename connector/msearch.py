@@ -14,9 +14,10 @@ from typing import Any
 
 import msgspec
 
-from connector import splice
+from connector import pieces, splice
+from connector.pieces import Unreadable
 from connector.query import SearchRequest
-from connector.splice import Edit, Unreadable
+from connector.splice import Edit
 
 __all__ = ["Item", "answered", "join", "responses", "split"]
 
@@ -82,18 +83,18 @@ def answered(body: bytes, new: Mapping[int, bytes], *, took_ms: int) -> bytes:
         Unreadable: it is no `_msearch` response.
     """
     edits = [Edit(start, end, new[place]) for place, (start, end) in enumerate(_spans(body)) if place in new]
-    took = splice.members(splice.shape(body)).get("took")
+    took = pieces.members(pieces.shape(body)).get("took")
     if took and body[took.start : took.end].isdigit():
         edits.append(Edit(took.start, took.end, b"%d" % (int(body[took.start : took.end]) + took_ms)))
     return splice.apply(body, edits)
 
 
 def _spans(body: bytes) -> list[tuple[int, int]]:
-    text = splice.shape(body)
-    found = splice.members(text).get("responses")
+    text = pieces.shape(body)
+    found = pieces.members(text).get("responses")
     if found is None:
         raise Unreadable("it has no responses")
-    return splice.elements(text, found.start, found.end)
+    return pieces.elements(text, found.start, found.end)
 
 
 def _item(header: bytes, search: bytes, index: str, params: Sequence[tuple[str, str]]) -> Item:

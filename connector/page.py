@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from connector import splice
-from connector.splice import Member, Unreadable
+from connector import pieces
+from connector.pieces import Member, Unreadable
 
 __all__ = ["Hit", "Page", "read"]
 
@@ -60,7 +60,7 @@ class Hit:
     __slots__ = ("_head", "_members", "_shape", "raw", "score", "score_bytes")
 
     def __init__(self, raw: bytes, shape: bytes | None = None) -> None:
-        """`shape`: the stand-in for `raw` where that holds lone surrogates (`splice.shape`)."""
+        """`shape`: the stand-in for `raw` where that holds lone surrogates (`pieces.shape`)."""
         self.raw = raw
         self._shape = raw if shape is None else shape
         self._members: dict[str, Member] | None = None
@@ -82,14 +82,14 @@ class Hit:
         """Start and end of `_score` in `raw`; None where the engine gave null or none."""
         if self.score_bytes is None or self.score is None:
             return None
-        span = splice.value_of(self._shape, "_score", self.score_bytes)
+        span = pieces.value_of(self._shape, "_score", self.score_bytes)
         return span or (self.members["_score"].start, self.members["_score"].end)
 
     @property
     def members(self) -> dict[str, Member]:
         """Where each member stands in `raw`."""
         if self._members is None:
-            self._members = splice.members(self._shape)
+            self._members = pieces.members(self._shape)
         return self._members
 
     @property
@@ -128,11 +128,11 @@ def read(body: bytes) -> Page:
         Unreadable: it is none, or not with certainty; it should go back as the engine sent it.
     """
     text, response = _decoded(body)
-    top, at = splice.before(text, "hits")
-    outer, start = splice.before(text, "hits", at)
+    top, at = pieces.before(text, "hits")
+    outer, start = pieces.before(text, "hits", at)
     raws = [bytes(raw) for raw in response.hits.hits]
-    spans, end = splice.walk(text, start, raws)
-    outer_rest, top_rest = splice.after(text, end, 2)
+    spans, end = pieces.walk(text, start, raws)
+    outer_rest, top_rest = pieces.after(text, end, 2)
     if {"hits", *top} & set(top_rest) or {"hits", *outer} & set(outer_rest):
         raise Unreadable("a key is repeated")
     if text is body:
@@ -147,7 +147,7 @@ def _decoded(body: bytes) -> tuple[bytes, _Response]:
     try:
         return body, _responses.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        text = splice.shape(body)
+        text = pieces.shape(body)
     try:
         return text, _responses.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from connector import hits, page, splice
+from connector import hits, page, pieces
 from connector.contract.errors import ConfigurationError, EngineRefused, InputError
 from connector.engines.base import Engine, EngineResponse
 from connector.evaluate.runs import Scores
@@ -55,7 +55,7 @@ def found_in(response: EngineResponse, template: TextTemplate, fields: Sequence[
     try:
         for hit in page.read(response.body).hits:
             first.setdefault(hit.identity[1], hit)
-    except splice.Unreadable as exc:
+    except pieces.Unreadable as exc:
         raise EngineRefused(
             f"the engine's response cannot be taken apart: {exc}", status=response.status, body=response.body
         ) from exc

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from connector import hits, msearch, splice
+from connector import hits, msearch, pieces
 from connector.jobs.items import UNKNOWN_TOKENS, Bad, Document, Item, tokens
 from connector.settings import TextTemplate
 
@@ -150,7 +150,7 @@ def _searches(found: Iterator[Line], index: str, window: int | None) -> Iterator
         try:
             [item] = msearch.split(b"%b\n%b\n" % (header.data, search.data), index=index)
             _object(search.data)
-        except (splice.Unreadable, msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        except (pieces.Unreadable, msgspec.MsgspecError, ValueError, RecursionError) as exc:
             yield Bad(line=header.number, problem=str(exc))
             continue
         if not item.request.index:

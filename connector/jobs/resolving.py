@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from connector import hits, page, query, schema, splice
+from connector import hits, page, pieces, query, schema
 from connector.contract.errors import ConfigurationError, EngineRefused
 from connector.engines.base import Engine, EngineResponse
 from connector.first_stage import FirstStages
@@ -173,7 +173,7 @@ class Resolver:
         """The hits of a response; of a document that is there twice (two indices, say) the first."""
         try:
             read = page.read(response.body).hits
-        except splice.Unreadable as exc:
+        except pieces.Unreadable as exc:
             raise EngineRefused(f"the engine's response cannot be read: {exc}", status=response.status) from exc
         first: dict[str, Document] = {}
         for hit, text in zip(read, hits.texts(read, self._template, fields), strict=True):

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from connector import msearch, query, splice
+from connector import msearch, pieces, query
 from connector.contract.errors import ConfigurationError
 from connector.policies import Different, Policies
 from connector.proxy import incoming, overrides
@@ -92,7 +92,7 @@ def explain(written: Written, policies: Policies) -> list[Explanation]:
         else:
             items = msearch.split(written.body, index=target.index, params=params)
             searches = [item.request for item in items]
-    except (incoming.Unreadable, splice.Unreadable) as exc:
+    except (incoming.Unreadable, pieces.Unreadable) as exc:
         return [Explanation(decision="skipped", reason="unreadable", sentence=str(exc))]
     return [_explained(search, written.headers, policies) for search in searches]
 

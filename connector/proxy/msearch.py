@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from connector import msearch, splice
+from connector import msearch, pieces
 from connector.contract.errors import EngineUnavailable, RerankBridgeError, ScoringError
 from connector.engines.base import EngineResponse
 from connector.msearch import Item
@@ -48,7 +48,7 @@ async def answer(serving: Serving, call: Call) -> None:
         items = _items(serving, call)
         call = _without_options(call, items)
         decisions = [await serving.decider.decide(item.request, call.request.headers) for item in items]
-    except (Unreadable, splice.Unreadable) as exc:
+    except (Unreadable, pieces.Unreadable) as exc:
         await serving.untouched(call, Told("skipped", str(exc)))
         return
     except ClientGone:
@@ -98,7 +98,7 @@ async def _rerank(serving: Serving, call: Call, items: Sequence[Item], decisions
     except (EngineUnavailable, ScoringError) as exc:
         told = Told(exc.status if isinstance(exc, ScoringError) else "error", "the engine does not answer")
         await faults.unavailable(call.send, str(exc), told.headers())
-    except (_Refused, first_stage.TooLarge, splice.Unreadable):
+    except (_Refused, first_stage.TooLarge, pieces.Unreadable):
         told = Told("skipped", "the engine refused the searches with the window's size")
         status = await serving.untouched(call, told)
         for decision in decisions:
@@ -185,7 +185,7 @@ class _Batch:
     async def _send(self) -> None:
         try:
             self._answers.set_result(await self._ask())
-        except (RerankBridgeError, ClientGone, first_stage.TooLarge, _Refused, _Answered, splice.Unreadable) as exc:
+        except (RerankBridgeError, ClientGone, first_stage.TooLarge, _Refused, _Answered, pieces.Unreadable) as exc:
             self._answers.set_exception(exc)
 
     async def _ask(self) -> list[bytes]:
@@ -197,7 +197,7 @@ class _Batch:
             raise _Answered(self.response)
         answers = msearch.responses(self.response.body)
         if len(answers) != len(self.items):
-            raise splice.Unreadable(f"{len(answers)} responses to {len(self.items)} searches")
+            raise pieces.Unreadable(f"{len(answers)} responses to {len(self.items)} searches")
         return answers
 
     def _sending(self, place: int, item: Item) -> Item:
@@ -232,4 +232,4 @@ def _item_status(raw: bytes) -> int:
     try:
         return msgspec.json.decode(raw, type=_ItemHead).status
     except msgspec.MsgspecError as exc:
-        raise splice.Unreadable("a search's response has no status that can be read") from exc
+        raise pieces.Unreadable("a search's response has no status that can be read") from exc

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from connector import splice
+from connector import pieces
 from connector.query.reasons import Reason, Skip
 
 __all__ = ["Asked", "SearchRequest", "is_on", "listed", "read"]
@@ -52,8 +52,8 @@ def read(request: SearchRequest) -> Asked | Skip:
     body = body or (source or "{}").encode(errors="replace")
     try:
         tree = msgspec.json.decode(body)
-        splice.members(body)
-    except (msgspec.MsgspecError, splice.Unreadable, UnicodeDecodeError, RecursionError):
+        pieces.members(body)
+    except (msgspec.MsgspecError, pieces.Unreadable, UnicodeDecodeError, RecursionError):
         return Skip(Reason.MALFORMED)
     from_ = _count(params.get("from", tree.get("from", 0)))
     size = _count(params.get("size", tree.get("size", _DEFAULT_SIZE)))

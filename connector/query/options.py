@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from connector import splice
+from connector import pieces, splice
 from connector.query.asked import SearchRequest
 
 __all__ = ["read", "strip"]
@@ -53,15 +53,15 @@ def _ours(name: str) -> bool:
 
 def _without(body: bytes) -> bytes:
     try:
-        text = splice.shape(body)
-        ext = splice.members(text).get("ext")
+        text = pieces.shape(body)
+        ext = pieces.members(text).get("ext")
         if ext is None:
             return body
-        inner = splice.members(text, ext.start, ext.end)
+        inner = pieces.members(text, ext.start, ext.end)
         if set(inner) == {_BODY}:
             return splice.update(body, {"ext": None})
         return splice.update(body, {"ext": splice.update(body[ext.start : ext.end], {_BODY: None})})
-    except splice.Unreadable:
+    except pieces.Unreadable:
         return body
 
 

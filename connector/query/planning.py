@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from connector import splice
+from connector import pieces, splice
 from connector.query import asked as asking
 from connector.query import blockers, discovery, options, preference, retrieval, two_phase, widening
 from connector.query.asked import Asked, SearchRequest
@@ -55,7 +55,7 @@ def plan(
     """
     try:
         return _decided(options.strip(request), policy, query_text, text_fields)
-    except (splice.Unreadable, RecursionError):
+    except (pieces.Unreadable, RecursionError):
         return Skip(Reason.MALFORMED)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from connector import splice
+from connector import pieces, splice
 from connector.page import Hit, Page
 from connector.query import source_filter
 from connector.query.asked import Asked, SearchRequest, is_on
@@ -89,8 +89,8 @@ def narrowed(request: SearchRequest, hits: Sequence[Hit]) -> SearchRequest:
         {"bool": {"filter": [{"term": {"_index": index}}, {"ids": {"values": ids}}]}} for index, ids in by_index.items()
     ]
     wanted = msgspec.json.encode({"bool": {"should": either}})
-    text = splice.shape(request.body)
-    own = splice.members(text).get("post_filter")
+    text = pieces.shape(request.body)
+    own = pieces.members(text).get("post_filter")
     if own is not None:
         wanted = b'{"bool":{"filter":[%b,%b]}}' % (request.body[own.start : own.end], wanted)
     size = min(2 * len(hits) + 10, MAX_SIZE)  # with custom routing an id may be there twice
@@ -106,10 +106,10 @@ def arranged(hits: Sequence[Hit], page: Page) -> list[Hit]:
     """
     found = {hit.identity: hit for hit in page.hits}
     if len(found) < len(page.hits) or len({hit.identity for hit in hits}) < len(hits):
-        raise splice.Unreadable("two hits of the page look alike")
+        raise pieces.Unreadable("two hits of the page look alike")
     missing = next((hit.identity for hit in hits if hit.identity not in found), None)
     if missing:
-        raise splice.Unreadable(f"the second request did not find {missing[1]!r} again")
+        raise pieces.Unreadable(f"the second request did not find {missing[1]!r} again")
     return [found[hit.identity] for hit in hits]
 
 

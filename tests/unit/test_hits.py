@@ -20,9 +20,9 @@ def hit(source: Any = None, fields: Any = None) -> Hit:
 
 
 def raw(text: bytes) -> Hit:
-    from connector import splice
+    from connector import pieces
 
-    return Hit(text, splice.shape(text))
+    return Hit(text, pieces.shape(text))
 
 
 def text(found: Hit, *names: str, **template: Any) -> str | None:

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from connector import msearch
+from connector.pieces import Unreadable
 from connector.query import SearchRequest
-from connector.splice import Unreadable
 
 BODY = (
     b'{"index":"a","preference":"p"}\n{"query":{"match":{"t":"red"}},"n":1.10}\n\n{"size":0}\n{"index":["b","c"]}\n{}\n'

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector import splice
-from connector.splice import Edit, Unreadable
+from connector import pieces, splice
+from connector.pieces import Unreadable
+from connector.splice import Edit
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -25,10 +26,10 @@ def test_every_member_is_found_where_it_stands(
 ) -> None:
     text = json.dumps(tree, separators=separators, ensure_ascii=ascii_only).encode(errors="surrogatepass")
     try:
-        stand_in = splice.shape(text)
+        stand_in = pieces.shape(text)
     except Unreadable:  # raw surrogates are no UTF-8
         return
-    found = splice.members(stand_in)
+    found = pieces.members(stand_in)
     assert [json.loads(text[m.start : m.end]) for m in found.values()] == list(tree.values())
     assert all(text[m.key : m.key + 1] == b'"' for m in found.values())
 
@@ -36,7 +37,7 @@ def test_every_member_is_found_where_it_stands(
 @given(st.lists(values), spacing)
 def test_every_element_is_found_where_it_stands(tree: list[object], separators: tuple[str, str]) -> None:
     text = b" " + json.dumps(tree, separators=separators).encode() + b"\n"
-    assert [json.loads(text[start:end]) for start, end in splice.elements(splice.shape(text))] == tree
+    assert [json.loads(text[start:end]) for start, end in pieces.elements(pieces.shape(text))] == tree
 
 
 @pytest.mark.parametrize(
@@ -57,29 +58,29 @@ def test_every_element_is_found_where_it_stands(tree: list[object], separators: 
 )
 def test_a_repeated_key_or_what_is_no_object_is_refused(text: bytes) -> None:
     with pytest.raises(Unreadable):
-        splice.members(text)
+        pieces.members(text)
 
 
 def test_nesting_without_end_is_refused() -> None:
     with pytest.raises(Unreadable):
-        splice.shape(b"[" * 100_000 + b"]" * 100_000)
+        pieces.shape(b"[" * 100_000 + b"]" * 100_000)
 
 
 def test_a_text_with_lone_surrogates_is_read_by_a_stand_in_of_the_same_length() -> None:
     text = rb'{"a":"\ud800","b":"\\ud800 \udc00\ud800x","c":1.10}'
-    found = splice.members(splice.shape(text))
-    assert len(splice.shape(text)) == len(text)
+    found = pieces.members(pieces.shape(text))
+    assert len(pieces.shape(text)) == len(text)
     assert [text[m.start : m.end] for m in found.values()] == [rb'"\ud800"', rb'"\\ud800 \udc00\ud800x"', b"1.10"]
 
 
 def test_a_text_that_can_be_read_is_its_own_stand_in() -> None:
     text = rb'{"a":"\ud83d\ude00"}'
-    assert splice.shape(text) is text
+    assert pieces.shape(text) is text
 
 
 def test_edits_leave_every_other_byte() -> None:
     text = b'{"a": 1.10, "b": [1,2]}'
-    a, b = splice.members(text).values()
+    a, b = pieces.members(text).values()
     edited = splice.apply(text, [Edit(b.start, b.end, b"[]"), Edit(a.start, a.end, b"9")])
     assert edited == b'{"a": 9, "b": []}'
 
@@ -116,7 +117,7 @@ def test_a_path_that_leads_nowhere_is_refused(path: tuple[str | int, ...]) -> No
     ],
 )
 def test_the_short_cut_to_a_member_is_taken_only_where_it_is_certain(text: bytes, expected: bytes | None) -> None:
-    span = splice.value_of(text, "_score", b"1.50")
+    span = pieces.value_of(text, "_score", b"1.50")
     assert (text[slice(*span)] if span else None) == expected
 
 
@@ -135,13 +136,13 @@ def test_a_member_is_found_by_what_comes_before_it_and_after_it(
     first.pop("hits", None)
     last = {key: value for key, value in last.items() if key not in (*first, "hits")}
     text = json.dumps({**first, "hits": {"list": value}, **last}, separators=separators, ensure_ascii=False).encode()
-    found, at = splice.before(text, "hits")
-    inner, start = splice.before(text, "list", at)
+    found, at = pieces.before(text, "hits")
+    inner, start = pieces.before(text, "list", at)
     assert inner == {}
     assert {key: json.loads(text[m.start : m.end]) for key, m in found.items()} == first
     end = start + len(json.dumps(value, separators=separators, ensure_ascii=False).encode())
     assert json.loads(text[start:end]) == value
-    nothing, rest = splice.after(text, end, 2)
+    nothing, rest = pieces.after(text, end, 2)
     assert nothing == {}
     assert {key: json.loads(text[m.start : m.end]) for key, m in rest.items()} == last
 
@@ -151,10 +152,10 @@ def test_a_member_is_found_by_what_comes_before_it_and_after_it(
 )
 def test_a_member_that_is_not_there_is_not_found_elsewhere(text: bytes) -> None:
     with pytest.raises(Unreadable):
-        splice.before(text, "hits")
+        pieces.before(text, "hits")
 
 
 @pytest.mark.parametrize("rest", [b"", b"}", b"}}}", b',"a":1}', b"},}", b'},"a":1,"a":2}', b"}} x"])
 def test_what_follows_must_end_with_the_objects_around(rest: bytes) -> None:
     with pytest.raises(Unreadable):
-        splice.after(b'{"hits":{"list":[]' + rest, 18, 2)
+        pieces.after(b'{"hits":{"list":[]' + rest, 18, 2)

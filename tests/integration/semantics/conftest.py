@@ -18,11 +18,11 @@ from connector.engines.base import Engine, EngineResponse
 from connector.query import SearchRequest
 from connector.rerank import Outcome, Reranker
 from connector.scoring.base import Scored
-from connector.settings import Policy
+from connector.settings import Fusion, Policy
 
 DOCUMENTS = 40
 #: What a site's searches are reranked by, unless a test says otherwise.
-POLICY = Policy(window=20, scores="engine", min_hits=1)
+POLICY = Policy(window=20, scores="engine", min_hits=1, fusion=Fusion(method="none"))
 TEXT = {"type": "text", "fields": {"english": {"type": "text"}, "raw": {"type": "keyword"}}}
 VECTORS: dict[str, dict[str, Any]] = {
     "elasticsearch": {"type": "dense_vector", "dims": 3, "index": True, "similarity": "cosine"},

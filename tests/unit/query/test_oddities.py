@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector import msearch, query
+from connector.pieces import Unreadable
 from connector.query import Plan, Reason, SearchRequest, Skip, options
 from connector.settings import Policy
-from connector.splice import Unreadable
 
 MATCH: dict[str, Any] = {"match": {"title": {"query": "red"}}}
 VECTOR = {"field": "v", "query_vector": [1.0], "k": 5, "num_candidates": 9, "filter": [MATCH]}

@@ -9,9 +9,9 @@ import pytest
 
 from connector import query
 from connector.page import Hit, Page, read
+from connector.pieces import Unreadable
 from connector.query import Plan, SearchRequest, two_phase
 from connector.settings import Policy
-from connector.splice import Unreadable
 
 MATCH = {"query": {"match": {"title": "red"}}}
 
