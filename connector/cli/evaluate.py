@@ -195,12 +195,12 @@ def _wanted(request: Request, model: str | None, backend: Backend, home: Path | 
     """Own servers where none are named: a site's engine is used with the site's workers, unless a model is named."""
     from connector.cli.evaluate_servers import Wanted
 
-    own_worker = request.rerank and (own_engine or model is not None)
-    embeds = request.first_stage != "bm25" and request.run_in is None
+    own_workers = own_engine or model is not None
+    searches = request.run_in is None
     return Wanted(
-        engine=own_engine and request.run_in is None,
-        worker=own_worker or (own_engine and embeds),
-        embedder=embeds and (own_worker or own_engine),
+        engine=own_engine and searches,
+        scorer=own_workers and request.rerank,
+        embedder=own_workers and searches and request.first_stage != "bm25",
         alias=request.policy.model,
         model=model,
         backend=backend.value,
@@ -220,11 +220,16 @@ def _writable(*paths: Path | None) -> None:
 def _write(result: Result, as_json: Path | None, report: Path | None, run_out: Path | None) -> None:
     import json
 
+    from connector.contract.errors import ConfigurationError
     from connector.evaluate import report as pages
     from connector.evaluate import runs
 
     if as_json:
-        as_json.write_text(json.dumps(result.summary(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        text = json.dumps(result.summary(), indent=2, ensure_ascii=False) + "\n"
+        try:
+            as_json.write_text(text, encoding="utf-8")
+        except OSError as exc:
+            raise ConfigurationError(f"{as_json}: {exc.strerror or exc}") from exc
     if report:
         pages.write(report, result)
     if run_out:

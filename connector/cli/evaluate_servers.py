@@ -21,9 +21,8 @@ class Wanted:
     """What is started."""
 
     engine: bool
-    #: Valkey, and a worker with the cross-encoder.
-    worker: bool
-    #: One more worker, with the bi-encoder of kNN and hybrid search.
+    #: A worker with the cross-encoder, and one with the bi-encoder of kNN and hybrid search; Valkey with either.
+    scorer: bool
     embedder: bool = False
     alias: str = "default"
     #: Name or path of the cross-encoder; "torch" or "onnx". None: the worker's own default.
@@ -48,15 +47,16 @@ def started(wanted: Wanted, environment: Mapping[str, str], report: Report) -> I
             found["RERANK_BRIDGE_ENGINE_URL"] = engine.url
             for name in ("RERANK_BRIDGE_ENGINE_CA_FILE", "RERANK_BRIDGE_ENGINE_API_KEY"):
                 found.pop(name, None)
-        if wanted.worker:
+        if wanted.scorer or wanted.embedder:
             valkey = running.enter_context(start_valkey(data=home / "valkey", append_only=True, report=report))
             for role in ("BROKER", "STATE", "CACHE"):
                 found[f"RERANK_BRIDGE_{role}_URL"] = valkey.url
             # Nobody else writes documents here, and stored scores must be found again: no secret key.
             found["RERANK_BRIDGE_HASH_KEY"] = ""
+        if wanted.scorer:
             running.enter_context(
                 start_worker(found, model=wanted.model, backend=wanted.backend, alias=wanted.alias, report=report)
             )
-            if wanted.embedder:
-                running.enter_context(start_worker(found, kind="embed", alias="embed", report=report))
+        if wanted.embedder:
+            running.enter_context(start_worker(found, kind="embed", alias="embed", report=report))
         yield found
