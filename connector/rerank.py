@@ -12,13 +12,13 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
 from connector import background, fusion, hits, merge, query
 from connector.contract import names
 from connector.contract.errors import EngineRefused
 from connector.engines.base import EngineResponse
+from connector.outcome import Outcome, Status, Timings
 from connector.query import Plan, SearchRequest, Skip, two_phase
 from connector.scoring.base import Scored, Scorer
 from connector.settings import Policy
@@ -29,41 +29,10 @@ log = logging.getLogger(__name__)
 
 #: Sends a search and hands over the answer: an engine adapter's `search`, a proxy's forwarder, a hybrid of two.
 FirstStage = Callable[[SearchRequest], Awaitable[EngineResponse]]
-Status = Literal["applied", "partial", "skipped", "off", "shadow", "timeout", "unavailable", "shed", "error"]
 #: Statuses of an engine that does not take the rewritten request, though it may well take the client's own.
 _REFUSALS = (400, 413)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Timings:
-    """Seconds."""
-
-    engine_s: float = 0.0
-    cache_s: float = 0.0
-    queue_s: float = 0.0
-    score_s: float = 0.0
-    merge_s: float = 0.0
-    total_s: float = 0.0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
-    """A search's answer and what was done to it."""
-
-    response: EngineResponse
-    status: Status
-    #: Why, in words; empty for `applied`.
-    reason: str = ""
-    #: Name and fingerprint of the model that scored.
-    model: str | None = None
-    fingerprint: str | None = None
-    #: Hits with a text, hits whose score was stored before, tasks sent.
-    candidates: int = 0
-    cache_hits: int = 0
-    tasks: int = 0
-    #: The engine refused the rewritten request; `response` is its answer to the client's own.
-    refused: bool = False
-    timings: Timings = field(default_factory=Timings)
+#: What our own code raises when it is wrong; whatever the first stage raises goes through.
+_DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class Reranker:
@@ -116,6 +85,10 @@ class Reranker:
         except merge.Unreadable as exc:
             reason = f"the engine's response cannot be taken apart: {exc}"
             return await self._untouched(request, first_stage, "skipped", reason, started)
+        except _DEFECTS as exc:
+            log.exception("rerank_failed")
+            reason = f"a defect of rerank-bridge: {type(exc).__name__}"
+            return await self._untouched(request, first_stage, "error", reason, started)
         if planned.second and outcome.status not in ("applied", "partial"):
             # The first of two requests went without the client's fetch options.
             untouched = await self._untouched(request, first_stage, outcome.status, outcome.reason, started)
@@ -125,19 +98,19 @@ class Reranker:
     async def _reranked(
         self, search: _Search, text_fields: Sequence[str], first_stage: FirstStage, lane: names.Lane
     ) -> Outcome:
-        plan, policy = search.plan, search.policy
-        window = search.page.hits[: plan.window]
+        plan, policy, window = search.plan, search.policy, search.page.hits[: search.plan.window]
         texts = hits.texts(window, policy.text, plan.fields or tuple(text_fields))
         documents = [text for text in texts if text]
         if len(documents) < policy.min_hits:
-            return search.as_it_was("skipped", f"{len(documents)} hits with text are fewer than {policy.min_hits}")
+            few = f"hits with text: {len(documents)}, fewer than {policy.min_hits}"
+            return search.as_it_was("skipped", few if window else "no hits")
         score = functools.partial(
             self._scorer.score,
             model=policy.model,
             query=plan.query,
             documents=documents,
             passages=policy.passages,
-            deadline=time.monotonic() + policy.deadline,
+            deadline=search.answered + policy.deadline,
             lane=lane,
         )
         if policy.mode == "shadow":
@@ -152,9 +125,8 @@ class Reranker:
         ranking = _ranking([hit.score for hit in window], texts, scored, policy)
         fetched = await self._fetched(search, ranking, first_stage)
         status: Status = "partial" if partial else "applied"
-        return search.merged(
-            status, str(scored.failure or ""), ranking, scored, candidates=len(documents), fetched=fetched
-        )
+        why = str(scored.failure or "")
+        return search.merged(status, why, ranking, scored, candidates=len(documents), fetched=fetched)
 
     async def _fetched(
         self, search: _Search, ranking: Sequence[fusion.Ranked], first_stage: FirstStage
@@ -174,9 +146,8 @@ class Reranker:
         """The client's own request, as it came."""
         asked = time.monotonic()
         response = await first_stage(request)
-        return Outcome(
-            response=response, status=status, reason=reason, timings=_until_now(started, time.monotonic() - asked)
-        )
+        timings = _until_now(started, time.monotonic() - asked)
+        return Outcome(response=response, status=status, reason=reason, timings=timings)
 
 
 class _Search:
@@ -187,6 +158,11 @@ class _Search:
     ) -> None:
         self.plan, self.policy, self.page = plan, policy, page
         self._response, self._started, self._engine_s = response, started, engine_s
+
+    @property
+    def answered(self) -> float:
+        """The instant at which the engine had answered: the clock of the deadline starts."""
+        return self._started + self._engine_s
 
     def as_it_was(self, status: Status, reason: str, scored: Scored | None = None, *, candidates: int = 0) -> Outcome:
         """The engine's order and scores, cut to the page that the client asked for."""

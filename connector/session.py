@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from connector import engines, schema, scoring
+from connector import engines, hits, schema, scoring
 from connector.contract.errors import ConfigurationError
 from connector.engines.base import Engine
 from connector.first_stage import FirstStages, Mode
@@ -40,10 +40,11 @@ class Session:
     ) -> Outcome:
         """Searches `index` for `text` and reranks.
 
+        Control characters and lone surrogates, which no JSON holds, are spaces.
+
         Args:
             fields: text fields to search and to read; without any, all text fields of the mapping.
             vector_field: field of a kNN or hybrid search; without one, the first vector field of the mapping.
-
             embed_model: alias of the bi-encoder that embeds the query.
 
         Raises:
@@ -51,6 +52,7 @@ class Session:
             EngineError: the engine does not answer, or refuses the search.
             ScoringError: the query could not be embedded; or any failure under `policy.strict`.
         """
+        text, index, *fields = (hits.clean(value) for value in (text, index, *fields))
         known = await self._schema(index)
         text_fields = tuple(fields) or known.text
         if not text_fields:

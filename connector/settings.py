@@ -102,13 +102,14 @@ class Policy:
 class Settings:
     """What a connector process reads once from its environment."""
 
-    engine_url: str
-    urls: env.Urls
+    # Login and password may stand in addresses: they are not shown.
+    engine_url: str = field(repr=False)
+    urls: env.Urls = field(repr=False)
     hasher: Hasher
     #: PEM file of the authority that signed the engine's certificate; None: the system's.
     ca_file: Path | None = None
     #: `Authorization: ApiKey …` for the engine.
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -121,9 +122,9 @@ class Settings:
         if ca_file and not Path(ca_file).is_file():
             raise ConfigurationError(f"RERANK_BRIDGE_ENGINE_CA_FILE: there is no file {ca_file}")
         return cls(
-            engine_url=environment.get("RERANK_BRIDGE_ENGINE_URL", "http://127.0.0.1:9200"),
+            engine_url=environment.get("RERANK_BRIDGE_ENGINE_URL") or "http://127.0.0.1:9200",
             urls=env.Urls.from_environment(environment),
-            hasher=Hasher(environment.get("RERANK_BRIDGE_HASH_KEY", "").encode()),
+            hasher=Hasher(environment.get("RERANK_BRIDGE_HASH_KEY", "").encode(errors="surrogateescape")),
             ca_file=Path(ca_file) if ca_file else None,
             api_key=environment.get("RERANK_BRIDGE_ENGINE_API_KEY") or None,
         )

@@ -29,7 +29,8 @@ def demo(
     deadline: Annotated[float, typer.Option(help="Seconds to wait for scores.", min=0.001, max=3600)] = 30.0,
     once: Annotated[bool, typer.Option("--once", help="Leave after the tour; else stay up.")] = False,
     as_json: Annotated[
-        Path | None, typer.Option("--json", help="Write the tour as one JSON object to this file.")
+        Path | None,
+        typer.Option("--json", dir_okay=False, writable=True, help="Write the tour as one JSON object to this file."),
     ] = None,
 ) -> None:
     """Bring everything up, index Python's own documentation, search it, and show before and after."""
@@ -41,10 +42,13 @@ def demo(
     from connector.cli import tour
     from connector.cli.progress import ConsoleReport
     from connector.cli.up import keep_up
+    from connector.contract.errors import ConfigurationError
     from connector.embedded import process
     from connector.embedded.stack import start_stack
     from connector.settings import Policy
 
+    if as_json and not as_json.absolute().parent.is_dir():
+        raise ConfigurationError(f"--json {as_json}: there is no folder {as_json.parent}")
     console = Console()
     report = ConsoleReport(console)
     policy = Policy(window=window, deadline=deadline, details=True)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from connector import hits
 from connector.rerank import Outcome
 
 __all__ = ["Row", "as_values", "rows", "show", "times"]
@@ -32,8 +33,9 @@ class Row:
 
 def rows(outcome: Outcome) -> list[Row]:
     """The hits of a response that was searched with `Policy.details`."""
-    hits: list[dict[str, Any]] = msgspec.json.decode(outcome.response.body).get("hits", {}).get("hits", [])
-    return [_row(place, hit) for place, hit in enumerate(hits, start=1)]
+    # Not msgspec: an engine may hold lone surrogates, which it refuses.
+    found: list[dict[str, Any]] = json.loads(outcome.response.body).get("hits", {}).get("hits", [])
+    return [_row(place, hit) for place, hit in enumerate(found, start=1)]
 
 
 def as_values(outcome: Outcome, query: str) -> dict[str, Any]:
@@ -54,12 +56,13 @@ def as_values(outcome: Outcome, query: str) -> dict[str, Any]:
 
 def show(console: Console, outcome: Outcome, title: str) -> None:
     """Prints the table and the line of times."""
-    table = Table(title=Text(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
+    table = Table(title=Text(hits.clean(title)), title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name, justify in (("new", "right"), ("old", "right"), ("", "left"), ("title", "left")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     table.add_column("cross-encoder", justify="right")
     table.add_column("first stage", justify="right")
-    for row in rows(outcome):
+    found = rows(outcome)
+    for row in found:
         table.add_row(
             str(row.rank),
             str(row.old_rank or "–"),
@@ -68,7 +71,8 @@ def show(console: Console, outcome: Outcome, title: str) -> None:
             "–" if row.score is None else f"{row.score:.3f}",
             "–" if row.first_stage_score is None else f"{row.first_stage_score:.3f}",
         )
-    console.print(table)
+    if found:
+        console.print(table)
     console.print(times(outcome), soft_wrap=True)
 
 
@@ -111,7 +115,7 @@ def _title(hit: dict[str, Any]) -> str:
     source = hit.get("_source") or {}
     named = next((str(source[name]) for name in _TITLE_FIELDS if source.get(name)), None)
     title = named or next((value for value in source.values() if isinstance(value, str) and value), hit["_id"])
-    line = " ".join(title.split())
+    line = " ".join(hits.clean(title).split())
     return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1] + "…"
 
 

@@ -15,7 +15,15 @@ app = typer.Typer()
 def score(
     query: Annotated[str, typer.Argument(help="The query.")],
     documents: Annotated[list[str] | None, typer.Argument(help="Documents; none: one a line of --file.")] = None,
-    file: Annotated[Path | None, typer.Option(help="Text file with one document a line; - for standard input.")] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            allow_dash=True,
+            help="Text file with one document a line; - for standard input.",
+        ),
+    ] = None,
     model: Annotated[str, typer.Option(help="Alias of the cross-encoder.")] = "default",
     deadline: Annotated[float, typer.Option(help="Seconds to wait for scores.", min=0.001, max=3600)] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object in place of the table.")] = False,
@@ -30,15 +38,16 @@ def score(
     from rich.table import Table
     from rich.text import Text
 
-    from connector import fusion, scoring
+    from connector import fusion, hits, scoring
     from connector.contract.errors import ConfigurationError
     from connector.scoring import Scored
     from connector.settings import Settings
 
     texts = list(documents or [])
     if file is not None:
-        source = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="replace")
-        texts += source.splitlines()
+        source = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        texts += source.decode(errors="replace").splitlines()
+    query, *texts = (hits.clean(text) for text in (query, *texts))
     texts = [text for text in texts if text.strip()]
     if not query.strip() or not texts:
         raise ConfigurationError("a query and at least one document that is not empty are needed")

@@ -39,12 +39,13 @@ def search(
 
     from rich.console import Console
 
-    from connector import session
+    from connector import hits, session
     from connector.cli import results
     from connector.contract.errors import ConfigurationError
     from connector.rerank import Outcome
     from connector.settings import Policy
 
+    query = hits.clean(query)
     if not query.strip():
         raise ConfigurationError("the query is empty: say what to search for")
     policy = Policy(model=model, window=window, deadline=deadline, strict=strict, details=True)
@@ -58,6 +59,6 @@ def search(
 
     outcome = asyncio.run(run())
     if as_json:
-        typer.echo(json.dumps(results.as_values(outcome, query), ensure_ascii=False))
+        typer.echo(json.dumps(results.as_values(outcome, query)))
     else:
         results.show(Console(), outcome, query)

@@ -195,6 +195,33 @@ async def test_a_hit_without_text_is_not_sent_and_keeps_its_slot(connected: Sess
     assert worker.requests[-1].documents == ("short", "the longest of them")
 
 
+async def test_a_search_without_hits_says_so(connected: Session, index: str, worker: ScriptedWorker) -> None:
+    outcome = await connected.search("coffee", index=index, policy=policy(worker), fields=("text",))
+    assert (outcome.status, outcome.reason, ids(outcome)) == ("skipped", "no hits", [])
+
+
+async def test_characters_that_no_json_holds_are_spaces(connected: Session, index: str, worker: ScriptedWorker) -> None:
+    outcome = await connected.search("\udcfftea\x1b", index=index, policy=policy(worker), fields=("text",))
+    assert (outcome.status, ids(outcome)) == ("applied", ["3", "2", "1", "0", "4", "5"])
+    assert worker.requests[-1].query == "tea"
+
+
+async def test_a_defect_of_ours_costs_the_reranking_and_not_the_answer(connected: Session, index: str) -> None:
+    class Broken:
+        async def score(self, **_: Any) -> Any:
+            raise ZeroDivisionError
+
+    engines = body(await search(connected, index, Policy(mode="off")))
+    request = SearchRequest(index=index, params=(), body=b'{"query":{"match":{"text":"tea"}}}')
+
+    async def send(asked: SearchRequest) -> Any:
+        return await connected.engine.search(asked.index, asked.body, asked.params)
+
+    outcome = await Reranker(Broken()).search(request, Policy(), send)
+    assert (outcome.status, outcome.reason) == ("error", "a defect of rerank-bridge: ZeroDivisionError")
+    assert body(outcome)["hits"] == engines["hits"]
+
+
 async def test_an_index_that_does_not_exist_is_one_clear_error(connected: Session, worker: ScriptedWorker) -> None:
     with pytest.raises(EngineRefused, match="no such index"):
         await search(connected, "nowhere", policy(worker))
