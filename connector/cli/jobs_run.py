@@ -7,7 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Mapping, Sequence
 
 from connector.contract.errors import ConfigurationError
-from connector.jobs import parts, servers
+from connector.jobs import parts, servers, stopping
 from connector.jobs.control import Control
 from connector.jobs.coordinator import Coordinator
 from connector.jobs.state import State
@@ -42,10 +42,16 @@ def run(
             coordinator = Coordinator(connected, parts.home(environment), jobs=jobs, lease=lease)
             log.info("coordinator ready", extra={"fields": {"id": coordinator.id}})
             work = asyncio.create_task(coordinator.run(until_idle=until_idle))
+            asked = asyncio.Event()
             for number in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(number, work.cancel)
-            with contextlib.suppress(asyncio.CancelledError):
-                await work
+                asyncio.get_running_loop().add_signal_handler(number, asked.set)
+            leaving = asyncio.create_task(asked.wait())
+            try:
+                await asyncio.wait({work, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if work.done():
+                    work.result()
+            finally:
+                await stopping.stop([work, leaving])
 
     asyncio.run(main())
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import redis
 
 from connector.contract import names
+from connector.jobs import stopping
 from connector.jobs.running import JobRun
 from connector.jobs.servers import Servers
 from connector.jobs.slots import Slots
@@ -52,9 +53,7 @@ class Coordinator:
                     return
                 await asyncio.sleep(_LOOK)
         finally:
-            for task in self._running.values():
-                task.cancel()
-            await asyncio.gather(*self._running.values(), return_exceptions=True)
+            await stopping.stop(self._running.values())
             with contextlib.suppress(redis.RedisError, OSError):
                 await self._servers.state.zrem(names.COORDINATORS_KEY, self.id)
 

@@ -13,7 +13,7 @@ import redis
 
 from connector.contract.errors import InputError, QueueUnavailable, RerankBridgeError
 from connector.contract.heartbeats import Heartbeat
-from connector.jobs import chunks, files, inputs, runs
+from connector.jobs import chunks, files, inputs, runs, stopping
 from connector.jobs.chunks import Chunk
 from connector.jobs.items import Bad, Item
 from connector.jobs.one_chunk import ChunkWork, OutputFailed
@@ -67,8 +67,7 @@ class JobRun:
         except LeaseLost:
             log.warning("job_lease_lost", extra={"fields": {"job": job}})
         finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
+            await stopping.stop([work])
             self.resolver.close()
             with contextlib.suppress(redis.RedisError):
                 await self.state.release(job, self.token)
@@ -138,9 +137,7 @@ class JobRun:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await stopping.stop(tasks)
         return total
 
     async def _one(self, chunk: Chunk) -> None:

@@ -19,7 +19,7 @@ import redis
 from connector.contract import errors, keys, names, wire
 from connector.contract.errors import ModelFailed, ScoringError, ScoringTimeout
 from connector.contract.wire import Reply, ScoreRequest
-from connector.jobs import items
+from connector.jobs import items, stopping
 
 if TYPE_CHECKING:
     import redis.asyncio
@@ -108,9 +108,7 @@ class BatchScorer:
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await stopping.stop(tasks)
         return [[kept.scores[pair] for pair in found] for found in pairs]
 
     def _pairs(self, asked: Asked, fingerprint: str, passages: str) -> list[tuple[str, bytes]]:

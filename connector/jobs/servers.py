@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from connector import engines
 from connector.contract import env, names
+from connector.jobs import stopping
 from connector.jobs.scoring import BatchScorer
 from connector.scoring.base import Embedder
 from connector.settings import Settings
@@ -97,11 +98,7 @@ async def connect(settings: Settings) -> AsyncIterator[Servers]:
         yield servers
     finally:
         await servers.close()
-        while not all(task.done() for task in running):
-            # A cancellation that arrives together with Redis' answer may be swallowed on the way: ask again.
-            for task in running:
-                task.cancel()
-            await asyncio.wait(running, timeout=0.1)
+        await stopping.stop(running)
         sender.close()
         for client in clients:
             await client.aclose()
