@@ -11,7 +11,7 @@ RUN pip install --no-cache-dir -c /src/constraints.txt "/src[$EXTRA]" && rm -rf 
  && useradd --create-home --uid 10001 bridge
 USER bridge
 EXPOSE 9464
-# A worker that announces itself is healthy; doctor asks the state Redis for heartbeats.
+# The process lives. Whether its model is warm, its heartbeat says: `rerank-bridge doctor`.
 HEALTHCHECK --interval=15s --timeout=10s --start-period=60s \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9464/metrics', timeout=5)"]
 STOPSIGNAL SIGTERM
