@@ -15,6 +15,7 @@ match as they stand in the request: aliases and patterns are not resolved.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 import tomllib
 import typing
@@ -199,5 +200,6 @@ def _converted(value: Any, kind: Any, path: tuple[str | int, ...]) -> Any:
         raise _Wrong(path, f"{path[-1]}: {exc}") from exc
 
 
+@functools.cache
 def _glob(pattern: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)

@@ -92,7 +92,7 @@ class Proxy:
     def _reload(self) -> None:
         """Reads the policies anew; requests under way keep those that they began with."""
         try:
-            self._searches.serving.decider.policies = _policies(self._options)
+            self._searches.serving.decider.adopt(_policies(self._options))
         except ConfigurationError as exc:
             log.error("policies_refused", extra={"reason": str(exc), "kept": "those of before"})  # noqa: TRY400  the line says it all
         else:

@@ -30,16 +30,33 @@ class Chosen:
     text_fields: tuple[str, ...]
 
 
+#: Index expressions whose answer is remembered: sites use few, but whoever reaches us may name any.
+_EXPRESSIONS = 1024
+
+
 class Decider:
-    """Decides; `policies` may be replaced at any time."""
+    """Decides; the policies may be replaced at any time."""
 
     def __init__(self, policies: Policies, facts: Facts) -> None:
-        self.policies = policies
         self.refusals = Refusals()
         self._facts = facts
+        self.adopt(policies)
+
+    def adopt(self, policies: Policies) -> None:
+        """Decides by `policies` from now on."""
+        self.policies = policies
+        self._left_alone: dict[str, Told | None] = {}
 
     def left_alone(self, index: str) -> Told | None:
         """Why no search of `index` is even looked at; None where they are."""
+        if index in self._left_alone:
+            return self._left_alone[index]
+        if len(self._left_alone) >= _EXPRESSIONS:
+            self._left_alone.clear()
+        told = self._left_alone[index] = self._alone(index)
+        return told
+
+    def _alone(self, index: str) -> Told | None:
         rule = self.policies.of(index)
         if isinstance(rule, Different):
             return Told("skipped", "the indices have different policies")

@@ -189,13 +189,10 @@ class Forwarder:
             head_only=request.method == "HEAD",
             expect=body.length != 0 and http.first(request.headers, b"expect") is not None,
         )
-        while True:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    return await connection.started()
-            except TimeoutError:
-                if request.gone():
-                    raise ClientGone from None
+        while (answered := await connection.started(_PATIENCE)) is None:
+            if request.gone():
+                raise ClientGone
+        return answered
 
     def _head(self, node: Node, request: Request, body: Body) -> bytes:
         lines = [

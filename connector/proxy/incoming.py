@@ -45,10 +45,13 @@ def target_of(method: str, target: bytes) -> Target | None:
     """The search that method and target ask for; None where it is something else."""
     if method not in ("GET", "POST"):
         return None
-    parts = target.partition(b"?")[0].split(b"/")[1:]
-    api = parts[-1]
-    if api not in (b"_search", b"_msearch") or len(parts) > 2:
+    path = target.partition(b"?")[0]
+    if not path.endswith((b"/_search", b"/_msearch")):
         return None
+    parts = path.split(b"/")[1:]
+    if len(parts) > 2:
+        return None
+    api = parts[-1]
     index = unquote(parts[0].decode("latin-1"), errors="replace") if len(parts) == 2 else ""
     if len(parts) == 2 and (not index or (index.startswith("_") and index != "_all")):
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -21,6 +22,41 @@ _MAX_HEAD = 256 * 1024
 _WRITE_BUFFER = 1 << 20
 
 
+class Cork:
+    """A transport that sends a response's head together with the body's first bytes, where these are at hand.
+
+    uvicorn writes them one after the other, which costs a system call here and a wake-up at the client.
+    """
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        """Holds a head until the next write, or until the event loop's next turn."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        elif data.startswith(b"HTTP/1.1 "):
+            self._held = data
+            self._loop.call_soon(self._flush)
+            return
+        self._transport.write(data)
+
+    def close(self) -> None:
+        """Sends what is held, and closes."""
+        self._flush()
+        self._transport.close()
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            self._transport.write(held)
+
+
 class ProxyProtocol(HttpToolsProtocol):
     """One client connection."""
 
@@ -30,7 +66,7 @@ class ProxyProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Lets a whole page of results into the write buffer."""
         transport.set_write_buffer_limits(high=_WRITE_BUFFER)
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Cork(transport, self.loop)))
 
     def data_received(self, data: bytes) -> None:
         """Ends a connection whose request line and headers never end."""

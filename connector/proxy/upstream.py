@@ -79,15 +79,23 @@ class Connection(asyncio.Protocol):
         if self._writable is not None and not self.closed and self.head is None:
             await self._writable
 
-    async def started(self) -> Head:
-        """The response's head.
+    async def started(self, patience: float) -> Head | None:
+        """The response's head; None where it has not come after `patience` seconds.
 
         Raises:
             Lost: the connection broke first, or what came is no HTTP.
         """
-        while self.head is None:
+        if self.head is None:
             self._check()
-            await self._wait()
+            loop = asyncio.get_running_loop()
+            # A timer of our own: this is on the way of every request, and asyncio.timeout costs five times as much.
+            impatience = loop.call_later(patience, self._wake)
+            try:
+                await self._wait()
+            finally:
+                impatience.cancel()
+            if self.head is None:
+                self._check()
         return self.head
 
     async def continued(self) -> None:
