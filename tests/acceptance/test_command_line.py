@@ -100,7 +100,7 @@ def test_an_interrupt_ends_with_130_and_no_traceback() -> None:
 
 
 def test_a_command_whose_extra_is_missing_says_what_to_install() -> None:
-    block = "import sys; sys.modules['onnxruntime'] = sys.modules['torch'] = sys.modules['uvicorn'] = None; "
+    block = "import sys; sys.modules['openvino'] = sys.modules['torch'] = sys.modules['uvicorn'] = None; "
     start = "sys.argv = ['rerank-bridge', 'serve']; from connector.cli.main import main; main()"
     ran = subprocess.run([sys.executable, "-c", block + start], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 2

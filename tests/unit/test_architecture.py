@@ -26,7 +26,7 @@ def test_the_import_directions_hold() -> None:
 def test_the_connector_loads_no_torch_transformers_or_numpy() -> None:
     code = f"""
 import importlib, pkgutil, sys
-for blocked in ("torch", "transformers", "numpy", "onnxruntime", "tokenizers"):
+for blocked in ("torch", "transformers", "numpy", "onnxruntime", "openvino", "tokenizers"):
     sys.modules[blocked] = None
 import connector
 for module in pkgutil.walk_packages(connector.__path__, "connector."):

@@ -48,13 +48,13 @@ def _cross_encoder(settings: WorkerSettings) -> CrossEncoder:
 
 def _runtime(found: ModelFolder, settings: WorkerSettings, pad_id: int) -> Runtime:
     if _backend(found, settings) == "onnx":
-        if importlib.util.find_spec("onnxruntime") is None:
+        if importlib.util.find_spec("openvino") is None:
             raise MissingExtra("the onnx backend", "cpu")
-        from workers.models.onnx import OnnxRuntime
+        from workers.models.openvino import OpenVinoRuntime
 
         if settings.device not in ("auto", "cpu"):
             raise ConfigurationError(f"--device {settings.device} needs --backend torch")
-        return OnnxRuntime(found, precision=settings.precision, threads=settings.threads, pad_id=pad_id)
+        return OpenVinoRuntime(found, precision=settings.precision, threads=settings.threads, pad_id=pad_id)
     if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
         raise MissingExtra("the torch backend", "worker")
     from workers.models.torch import TorchRuntime
@@ -79,7 +79,7 @@ def _backend(found: ModelFolder, settings: WorkerSettings) -> str:
         if torch.cuda.is_available() and settings.precision != "int8":
             return "torch"
     has_graph = onnx_files.graph(found, settings.precision) is not None
-    if has_graph and importlib.util.find_spec("onnxruntime") is not None:
+    if has_graph and importlib.util.find_spec("openvino") is not None:
         return "onnx"
     return "torch" if torch_installed else "onnx"
 
