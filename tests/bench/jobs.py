@@ -33,7 +33,7 @@ SIMULATED_QUERIES, SIMULATED_EACH = 400, 20
 
 
 def run(report: Report) -> None:
-    """Adds the rows `jobs_pairs` and `jobs_workers`."""
+    """Adds the rows `jobs_pairs`, `jobs_simulated` and `jobs_workers`."""
     with tempfile.TemporaryDirectory() as name, start_valkey(in_memory=True) as valkey:
         _against_bare(report, Path(name), valkey.url)
         _against_one(report, Path(name), valkey.url)
@@ -65,7 +65,7 @@ def _against_bare(report: Report, folder: Path, url: str) -> None:
 
 
 def _against_one(report: Report, folder: Path, url: str) -> None:
-    speeds = {}
+    speeds = {0: _simulated_alone()}
     for count in (1, 8):
         site = JobSite(url, folder, f"simulated-{uuid.uuid4().hex}")
         queries = SIMULATED_QUERIES * count // 4
@@ -76,15 +76,25 @@ def _against_one(report: Report, folder: Path, url: str) -> None:
             stack.enter_context(_coordinator(site))
             speeds[count] = _job(site, source, "--chunk-tokens", "1024")
     report.add(
-        Row(
-            name="jobs_workers",
-            unit="pairs/s",
-            ours=speeds[8],
-            others={"one_worker": speeds[1]},
-            ratio=speeds[8] / speeds[1],
-            note=f"8 workers against 1, {SERVICE_MS:g} ms a pair without CPU; the model alone {1000 / SERVICE_MS:.0f}",
+        Row.compare(
+            "jobs_simulated", "pairs/s", speeds[1], {"model_alone": speeds[0]}, note=f"{SERVICE_MS:g} ms a pair, no CPU"
         )
     )
+    report.add(
+        Row.compare(
+            "jobs_workers", "pairs/s", speeds[8], {"one_worker": speeds[1]}, note=f"8 workers, {SERVICE_MS:g} ms a pair"
+        )
+    )
+
+
+def _simulated_alone() -> float:
+    model: Any = simulated_worker.HashModel("alone", SERVICE_MS / 1000, None)
+    policy = passages.parse(passages.TRUNCATE)
+    started = time.perf_counter()
+    for query in range(SIMULATED_QUERIES // 4):
+        groups = model.encode(f"query {query}", [f"document {n}" for n in range(SIMULATED_EACH)], policy)
+        model.score_groups([(group, policy) for group in groups])
+    return SIMULATED_QUERIES // 4 * SIMULATED_EACH / (time.perf_counter() - started)
 
 
 def _pairs(number: int) -> list[tuple[str, list[str]]]:

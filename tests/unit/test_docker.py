@@ -12,6 +12,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())
+KUBERNETES: list[dict[str, Any]] = list(yaml.safe_load_all((ROOT / "docker/kubernetes/workers.yaml").read_text()))
 SERVICES: dict[str, Any] = COMPOSE["services"]
 COMMAND = Path(sys.executable).with_name("rerank-bridge")
 
@@ -71,3 +72,33 @@ def test_a_dockerfiles_default_command_uses_options_that_the_program_has(name: s
     words = shlex.split(" ".join(re.findall(r"^CMD \[(.+)\]$", text, re.MULTILINE)).replace(",", " "))
     shown = options(words if name == "connector" else ["worker", *words])
     assert all(option in shown for option in words if option.startswith("--"))
+
+
+def test_the_coordinator_of_jobs_is_started_by_options_that_the_program_has() -> None:
+    shown = subprocess.run(
+        [COMMAND, "jobs", "run", "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
+    ).stdout
+    deployments = {each["metadata"]["name"]: each for each in KUBERNETES if each["kind"] == "Deployment"}
+    [container] = deployments["rerank-bridge-jobs"]["spec"]["template"]["spec"]["containers"]
+    for command in (SERVICES["jobs"]["command"], container["args"]):
+        assert command[:2] == ["jobs", "run"]
+        assert all(option in shown for option in command if option.startswith("--"))
+
+
+def test_kubernetes_objects_name_only_objects_that_there_are() -> None:
+    names = {(each["kind"], each["metadata"]["name"]) for each in KUBERNETES}
+    [scaled] = [each["spec"] for each in KUBERNETES if each["kind"] == "ScaledObject"]
+    assert ("Deployment", scaled["scaleTargetRef"]["name"]) in names
+    for trigger in scaled["triggers"]:
+        if "authenticationRef" in trigger:
+            assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in names
+    for each in KUBERNETES:
+        if each["kind"] != "Deployment":
+            continue
+        pod = each["spec"]["template"]["spec"]
+        assert each["spec"]["selector"]["matchLabels"] == each["spec"]["template"]["metadata"]["labels"]
+        assert pod["securityContext"]["runAsNonRoot"]
+        secrets = [source["secretRef"]["name"] for container in pod["containers"] for source in container["envFrom"]]
+        assert all(("Secret", name) in names for name in secrets)
+        for volume in pod.get("volumes", []):
+            assert ("PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"]) in names
