@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, cast
@@ -74,8 +73,12 @@ class Directory:
     async def run(self) -> None:
         """Refreshes until cancelled."""
         while True:
-            with contextlib.suppress(QueueUnavailable):
+            try:
                 await self.refresh()
+            except QueueUnavailable:
+                pass  # the next look will tell
+            except Exception:
+                log.exception("heartbeats_failed")
             await asyncio.sleep(heartbeats.INTERVAL if self._answers else _ASK_AGAIN)
 
     async def refresh(self) -> None:
@@ -85,7 +88,7 @@ class Directory:
             QueueUnavailable: the state Redis does not answer; what was known stays, but nobody counts as live.
         """
         try:
-            ids = [member.decode() for member in await _members(self._state)]
+            ids = [member.decode(errors="replace") for member in await _members(self._state)]
             beats = await self._state.mget([names.heartbeat_key(i) for i in ids]) if ids else []
             gone = [i for i, beat in zip(ids, beats, strict=True) if beat is None]
             if gone:

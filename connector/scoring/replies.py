@@ -50,7 +50,10 @@ class Replies:
                 popped = await cast(
                     "Awaitable[list[bytes] | None]", self._state.blpop([self._key], timeout=_POP_TIMEOUT)
                 )
-            except (redis.RedisError, OSError) as exc:
+            except Exception as exc:
+                if not isinstance(exc, (redis.RedisError, OSError)):
+                    # A reader that ends would leave every later search to its deadline.
+                    log.exception("replies_failed")
                 self._fail_all(QueueUnavailable(f"the state Redis does not answer: {exc}"))
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST_PAUSE)

@@ -94,6 +94,20 @@ def test_bad_input_is_one_line(environment: dict[str, str], arguments: tuple[str
     assert says in failed.stderr
 
 
+def test_bytes_that_are_no_text_are_searched_for_as_spaces(environment: dict[str, str], index: str) -> None:
+    shown = console.run("search", "parse \udcff date", "--index", index, "--json", **environment)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["status"] == "applied"
+    scored = console.run("score", "parse \udcff date", "a date \udcff", **environment)
+    assert scored.returncode == 0, scored.stderr
+
+
+def test_a_search_without_hits_says_so_in_one_line(environment: dict[str, str], index: str) -> None:
+    shown = console.run("search", "zyzzyva", "--index", index, **environment)
+    assert (shown.returncode, shown.stdout.strip().splitlines()[-1]) == (0, "no hits")
+    assert "cross-encoder" not in shown.stdout
+
+
 def test_an_index_without_vectors_says_how_to_get_them(environment: dict[str, str], index: str) -> None:
     failed = console.run("search", QUERY, "--index", index, "--mode", "hybrid", **environment)
     assert failed.returncode in (2, 4)
