@@ -98,7 +98,7 @@ async def connect(settings: Settings) -> AsyncIterator[Servers]:
         yield servers
     finally:
         await servers.close()
-        await stopping.stop(running)
+        await stopping.stop(running, ask_again=0.1)
         sender.close()
         for client in clients:
             await client.aclose()

@@ -8,18 +8,18 @@ from typing import Any
 
 __all__ = ["stop"]
 
-#: Seconds after which a task that did not stop is cancelled once more.
-_ASK_AGAIN = 0.1
+#: Seconds after which a task that did not stop is cancelled once more: time enough to give leases back.
+_ASK_AGAIN = 3.0
 
 
-async def stop(tasks: Iterable[asyncio.Task[Any]]) -> None:
+async def stop(tasks: Iterable[asyncio.Task[Any]], *, ask_again: float = _ASK_AGAIN) -> None:
     """Cancels `tasks` until they are done. What they raised is dropped."""
     every = set(tasks)
     left = {task for task in every if not task.done()}
     while left:
         for task in left:
             task.cancel()
-        _, left = await asyncio.wait(left, timeout=_ASK_AGAIN)
+        _, left = await asyncio.wait(left, timeout=ask_again)
     for task in every:
         if not task.cancelled():
             task.exception()

@@ -135,7 +135,7 @@ def _job(site: JobSite, source: Path, *arguments: str) -> float:
 
 @contextlib.contextmanager
 def _coordinator(site: JobSite) -> Any:
-    process: subprocess.Popen[bytes] = site.coordinator()
+    process: subprocess.Popen[bytes] = site.coordinator("--lease", "10")
     try:
         with redis.Redis.from_url(site.url) as client:
             while not client.zcard("rr:coordinators"):
