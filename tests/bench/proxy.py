@@ -131,9 +131,7 @@ def _rounds(
         sides = [(direct, bodies), (proxied, ours or bodies)]
         # Who comes first takes turns too: what one side leaves behind, the other finds.
         order = sides if number % 2 else sides[::-1]
-        found = {
-            url: load.measure(url, PATH, one, clients=clients, seconds=SECONDS if number else 1) for url, one in order
-        }
+        found = {url: load.measure(url, PATH, one, clients=clients, seconds=SECONDS) for url, one in order}
         failed = sum(one.failed for one in found.values())
         if failed:
             raise RuntimeError(f"{failed} requests failed")
