@@ -67,6 +67,11 @@ class TorchRuntime:
             torch.cuda.empty_cache()
             raise OutOfMemory(f"{self.device} does not hold {sum(map(len, rows))} tokens at once") from exc
 
+    @property
+    def packed(self) -> bool:
+        """Whether the padding-free forward pass runs."""
+        return self._packed is not None
+
     def memory(self) -> int:
         """Bytes that torch has allocated on the device."""
         return torch.cuda.memory_allocated(self.device) if self.device.startswith("cuda") else 0
