@@ -19,7 +19,7 @@ _log = logging.getLogger("workers.training.recipe")
 
 #: Pairs that set the scales of the int8 file, and the development queries of each set that the files are compared on.
 _CALIBRATION = 512
-_DEVELOPMENT = 20
+_DEVELOPMENT = 10
 
 
 def main() -> None:
