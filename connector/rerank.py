@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 FirstStage = Callable[[SearchRequest], Awaitable[EngineResponse]]
 #: Statuses of an engine that does not take the rewritten request, though it may well take the client's own.
 _REFUSALS = (400, 413)
-#: What our own code raises when it is wrong; whatever the first stage raises goes through.
+#: What our own code raises when it is wrong.
 _DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
@@ -125,8 +125,8 @@ class Reranker:
         ranking = _ranking([hit.score for hit in window], texts, scored, policy)
         fetched = await self._fetched(search, ranking, first_stage)
         status: Status = "partial" if partial else "applied"
-        why = str(scored.failure or "")
-        return search.merged(status, why, ranking, scored, candidates=len(documents), fetched=fetched)
+        reason = str(scored.failure or "")
+        return search.merged(status, reason, ranking, scored, candidates=len(documents), fetched=fetched)
 
     async def _fetched(
         self, search: _Search, ranking: Sequence[fusion.Ranked], first_stage: FirstStage

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -36,11 +36,12 @@ class Urls:
     """The three servers; one may play all roles at home."""
 
     #: Celery's broker: any URL that kombu takes.
-    broker: str = DEFAULT_URL
+    # Passwords stand in these addresses: they are not shown.
+    broker: str = field(default=DEFAULT_URL, repr=False)
     #: Redis for replies, heartbeats and jobs; must not evict.
-    state: str = DEFAULT_URL
+    state: str = field(default=DEFAULT_URL, repr=False)
     #: Redis for scores; may evict.
-    cache: str = DEFAULT_URL
+    cache: str = field(default=DEFAULT_URL, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Urls:
@@ -49,15 +50,15 @@ class Urls:
         Raises:
             ConfigurationError: names the variable whose value cannot be used.
         """
-        broker = environment.get("RERANK_BRIDGE_BROKER_URL", DEFAULT_URL)
+        broker = environment.get("RERANK_BRIDGE_BROKER_URL") or DEFAULT_URL
         state = environment.get("RERANK_BRIDGE_STATE_URL")
-        if state is None:
+        if not state:
             if urlsplit(broker).scheme not in _REDIS_SCHEMES:
                 raise ConfigurationError(
                     "RERANK_BRIDGE_STATE_URL is not set: the broker is no Redis, so name one for replies and heartbeats"
                 )
             state = broker
-        cache = environment.get("RERANK_BRIDGE_CACHE_URL", state)
+        cache = environment.get("RERANK_BRIDGE_CACHE_URL") or state
         for name, url, more in (
             ("RERANK_BRIDGE_STATE_URL", state, _SENTINEL),
             ("RERANK_BRIDGE_CACHE_URL", cache, _SENTINEL + _CLUSTER),
@@ -67,7 +68,18 @@ class Urls:
                 raise ConfigurationError(f"{name} is no Redis address: it begins with one of {schemes}")
             if urlsplit(url).scheme in more:
                 _Many.read(name, url)
+            else:
+                _check_port(name, url)
         return cls(broker=broker, state=state, cache=cache)
+
+
+def _check_port(name: str, url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        # Not its words, nor its cause: half of a password may stand where the port should.
+        problem = "its port is no number; special characters of a password are percent-encoded"
+        raise ConfigurationError(f"{name} cannot be read: {problem}") from None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,8 +101,8 @@ class _Many:
         try:
             hosts = tuple(_host(place, default) for place in places.split(",") if place)
             database = int(path[1]) if len(path) > 1 else 0
-        except ValueError as exc:
-            raise ConfigurationError(f"{name} cannot be read: {exc}") from exc
+        except ValueError:
+            raise ConfigurationError(f"{name} cannot be read: a port or the database is no number") from None
         if not hosts or (parts.scheme in _SENTINEL and not path[0]):
             raise ConfigurationError(
                 f"{name} cannot be read: as in {parts.scheme}://host:{default},host:{default}/SERVICE"

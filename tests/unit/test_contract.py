@@ -75,6 +75,21 @@ def test_a_broker_that_is_no_redis_needs_a_state_url() -> None:
         env.Urls.from_environment({"RERANK_BRIDGE_BROKER_URL": "amqp://b"})
 
 
+def test_an_empty_address_is_none() -> None:
+    assert env.Urls.from_environment({"RERANK_BRIDGE_BROKER_URL": "", "RERANK_BRIDGE_STATE_URL": ""}) == env.Urls()
+
+
+def test_a_password_that_breaks_its_address_is_not_told() -> None:
+    with pytest.raises(ConfigurationError, match="RERANK_BRIDGE_STATE_URL cannot be read: its port") as raised:
+        env.Urls.from_environment({"RERANK_BRIDGE_BROKER_URL": "redis://:se/cret@host:6379/0"})
+    assert "cret" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_addresses_are_not_shown_with_their_passwords() -> None:
+    assert "secret" not in repr(env.Urls(broker="redis://:secret@host", state="redis://:secret@host"))
+
+
 def test_every_redis_key_begins_with_a_prefix_of_the_contract() -> None:
     key = keys.scores_key("ab" * 32, "truncate", "00" * 16)
     assert key == f"{names.SCORE_PREFIX}abababababab:truncate:{'00' * 16}"
