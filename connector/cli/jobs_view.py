@@ -78,7 +78,13 @@ def submit(spec: Spec, *, wait: bool, as_json: bool) -> None:
 
 def status(job: str, *, wait: bool, as_json: bool) -> None:
     """Shows a job, at once or when it has ended."""
-    known = _run(lambda jobs: _until_ended(jobs, job, quiet=as_json) if wait else jobs.describe(job))
+
+    async def ask(jobs: Control) -> tuple[dict[str, Any], int]:
+        return await (_until_ended(jobs, job, quiet=as_json) if wait else jobs.describe(job)), await jobs.coordinators()
+
+    known, coordinators = _run(ask)
+    if known["state"] not in control.ENDED and not coordinators:
+        print(_HINT, file=sys.stderr)
     if as_json:
         print(json.dumps(known, ensure_ascii=False))
     else:

@@ -171,8 +171,14 @@ class JobRun:
         with files.opened(self.spec.source, offset=place.offset) as file:
             entries = self._entries(file)
             cut = chunks.cut(entries, tokens=self.spec.chunk_tokens, start=place)
-            while chunk := await asyncio.to_thread(next, cut, None):
+            while chunk := await asyncio.to_thread(self._next, cut):
                 yield chunk
+
+    def _next(self, cut: Iterator[Chunk]) -> Chunk | None:
+        try:
+            return next(cut, None)
+        except OSError as exc:
+            raise InputError(f"{self.spec.source} cannot be read: {exc.strerror or exc}") from exc
 
     def _entries(self, file: BinaryIO) -> Iterator[Item | Bad]:
         spec, line, offset = self.spec, self._place.line, self._place.offset

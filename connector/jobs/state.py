@@ -1,6 +1,6 @@
 """Job records in the state Redis: what is asked, who owns it, which chunks are done, what went wrong.
 
-`rr:job:{id}` a hash; `…:done` a bitmap by chunk; `…:failed` a hash, chunk → why; `…:bad` a list of bad lines.
+`rr:job:{id}` a hash; `…:done` a bitmap by chunk; `…:failed` a hash, chunk → why; `…:bad` a hash, line → why.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "LeaseLost", "Record", "State", "Status", "UnknownJob"]
 
 Status = Literal["queued", "running", "done", "incomplete", "failed", "cancelled"]
-#: Bad lines that a record lists; the others are counted.
+#: Bad lines that are shown, and that a record holds at most.
 BAD_LINES = 1000
+_MOST_BAD_LINES = 100_000
 
 
 class LeaseLost(RerankBridgeError):
@@ -117,7 +118,7 @@ class State:
         if not values:
             raise UnknownJob(f"there is no job {job!r}: `rerank-bridge jobs list` shows all")
         failed = await self._await(self.redis.hlen(_failed(job)))
-        bad = await self._await(self.redis.llen(_bad(job)))
+        bad = await self._await(self.redis.hlen(_bad(job)))
         return _record({name.decode(): value for name, value in values.items()}, failed, bad)
 
     async def failures(self, job: str) -> list[Failure]:
@@ -127,9 +128,10 @@ class State:
         return sorted(found, key=lambda failure: failure.chunk)
 
     async def bad_lines(self, job: str) -> list[Bad]:
-        """The lines that were passed over, at most `BAD_LINES` of them."""
-        found: list[bytes] = await self._await(self.redis.lrange(_bad(job), 0, BAD_LINES - 1))
-        return sorted((Bad(**json.loads(each)) for each in found), key=lambda bad: bad.line)
+        """The lines that were passed over, the first `BAD_LINES` of them."""
+        values: dict[bytes, bytes] = await self._await(self.redis.hgetall(_bad(job)))
+        first = sorted((int(line), problem) for line, problem in values.items())[:BAD_LINES]
+        return [Bad(line=line, problem=problem.decode()) for line, problem in first]
 
     async def claim(self, job: str, owner: str) -> int:
         """A fencing token, where the job is to be run and nobody has it; else 0."""
@@ -188,11 +190,10 @@ class State:
         return count
 
     async def note_bad(self, job: str, bad: tuple[Bad, ...]) -> None:
-        """Lists lines that were passed over, each once."""
-        known = {each.line for each in await self.bad_lines(job)}
-        new = [json.dumps({"line": b.line, "problem": b.problem}) for b in bad if b.line not in known]
-        if new:
-            await self._await(self.redis.rpush(_bad(job), *new))
+        """Lists lines that were passed over."""
+        if await self._await(self.redis.hlen(_bad(job))) < _MOST_BAD_LINES:
+            problems: dict[Any, Any] = {str(each.line): each.problem for each in bad}
+            await self._await(self.redis.hset(_bad(job), mapping=problems))
 
     async def finish(self, job: str, token: int, state: Status, values: Mapping[str, Any]) -> None:
         """Ends the job, unless it was cancelled meanwhile.
