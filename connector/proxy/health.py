@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from connector.contract.errors import EngineUnavailable
+from connector.contract.heartbeats import Heartbeat
 from connector.proxy import asgi, faults
 from connector.proxy.forward import Body, Forwarder, Request
 from connector.proxy.searches import Searches
@@ -78,9 +79,14 @@ class Health:
             "refused_forms": len(self._searches.serving.decider.refusals),
             "open_circuits": [fingerprint[:12] for fingerprint in self._admission.open_circuits()],
             "redis": self._directory.answers,
-            "workers": [asdict(worker) for worker in self._directory.workers()],
+            "workers": [_shown(worker) for worker in self._directory.workers()],
             "nodes": nodes,
         }
+
+
+def _shown(worker: Heartbeat) -> dict[str, Any]:
+    """What operators need of a worker; where it runs is nobody's business who can search."""
+    return {name: value for name, value in asdict(worker).items() if name not in ("id", "host", "pid")}
 
 
 async def _json(send: asgi.Send, status: int, value: Mapping[str, Any]) -> None:
