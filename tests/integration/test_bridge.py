@@ -23,7 +23,7 @@ BODY = {"query": {"match": {"body": "bridge"}}, "size": 5}
 @pytest.fixture(scope="module")
 def index(opensearch: RunningEngine) -> Iterator[str]:
     name = f"bridge-{uuid.uuid4().hex}"
-    with opensearchpy.OpenSearch(opensearch.url) as client:
+    with opensearchpy.OpenSearch(opensearch.url, timeout=60) as client:
         for i in range(20):
             client.index(index=name, id=str(i), body={"body": "bridge " + "stone " * i})
         client.indices.refresh(index=name)
