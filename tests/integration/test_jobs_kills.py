@@ -34,11 +34,11 @@ def test_a_job_whose_worker_coordinator_and_valkey_are_killed_gives_the_undistur
 
 
 def test_cancelling_stops_the_worker_and_the_same_submit_finishes_the_job(folder: Path) -> None:
-    with Undying(folder, f"cancelled-{uuid.uuid4().hex}", ms=10) as undying:
+    with Undying(folder, f"cancelled-{uuid.uuid4().hex}", ms=2) as undying:
         source, out = undying.site.documents(QUERIES, EACH), folder / "out.jsonl"
         arguments = ("-o", str(out), "--chunk-tokens", str(CHUNK_TOKENS))
-        undying.site.submit(source, "stopped", *arguments)
-        undying.until_scored(100)
+        undying.site.submit(source, "stopped", *arguments, "--rate", "15")
+        undying.until_scored(30)
         assert undying.site.json("cancel", "stopped")["cancelled"]
         assert undying.site.json("status", "stopped")["state"] == "cancelled"
         assert not out.exists()
