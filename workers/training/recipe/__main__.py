@@ -24,7 +24,8 @@ _DEVELOPMENT = 10
 
 def main() -> None:
     """Reads the command line and runs the recipe."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("workers").setLevel(logging.INFO)
     settings = _settings()
     torch.set_num_threads(settings.threads)
     settings.work.mkdir(parents=True, exist_ok=True)
