@@ -55,9 +55,12 @@ class Slots:
             yield
         finally:
             self._held[key].discard(member)
-            self._freed.set()
-            with contextlib.suppress(Exception):  # it expires by itself
-                await self._redis.zrem(key, member)
+            try:
+                with contextlib.suppress(Exception):  # it expires by itself
+                    await self._redis.zrem(key, member)
+            finally:
+                # After it is free in Redis: whoever is woken looks there.
+                self._freed.set()
 
     async def renew(self) -> None:
         """Keeps what is held.
