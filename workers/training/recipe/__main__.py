@@ -28,10 +28,10 @@ def main() -> None:
     logging.getLogger("workers").setLevel(logging.INFO)
     settings = _settings()
     torch.set_num_threads(settings.threads)
-    settings.work.mkdir(parents=True, exist_ok=True)
+    settings.run_folder.mkdir(parents=True, exist_ok=True)
     made = _pool(settings)
-    model = loop.train(made, _lists(made, settings), settings, settings.work / "checkpoint.pt")
-    folder = settings.work / "bundled"
+    model = loop.train(made, _lists(made, settings), settings, settings.run_folder / "checkpoint.pt")
+    folder = settings.run_folder / "bundled"
     shipped = bundle.build(model, _calibration(made, settings), folder, max_length=settings.max_length)
     figures = _compare(shipped, folder, settings)
     bundle.install(folder, settings.output)
@@ -67,17 +67,17 @@ def _pool(settings: RecipeSettings) -> pool.Pool:
 
 
 def _lists(made: pool.Pool, settings: RecipeSettings) -> lists.Lists:
-    path = settings.work / "lists.npz"
+    path = settings.run_folder / "lists.npz"
     if not path.exists():
-        queries = teacher.encode(made.queries, settings.work / "queries", max_length=settings.max_query_length)
-        passages = teacher.encode(made.passages, settings.work / "passages", max_length=settings.max_length)
+        queries = teacher.encode(made.queries, settings.run_folder / "queries", max_length=settings.max_query_length)
+        passages = teacher.encode(made.passages, settings.run_folder / "passages", max_length=settings.max_length)
         lists.save(lists.build(made, queries, passages, settings), path)
     return lists.load(path)
 
 
 def _calibration(made: pool.Pool, settings: RecipeSettings) -> list[tuple[str, str]]:
     """Seeded pairs of the training lists: labelled passages and others by turns."""
-    rows = lists.load(settings.work / "lists.npz").rows
+    rows = lists.load(settings.run_folder / "lists.npz").rows
     chosen = np.random.default_rng(settings.seed).choice(len(rows), size=_CALIBRATION, replace=False)
     return [(made.queries[row], made.passages[rows[row, row % rows.shape[1]]]) for row in chosen]
 
@@ -105,7 +105,7 @@ def _record(settings: RecipeSettings, figures: dict[str, float]) -> None:
         name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(settings).items()
     }
     text = json.dumps({"settings": values, "ndcg@10": figures}, indent=2)
-    (settings.work / "record.json").write_text(text + "\n", encoding="utf-8")
+    (settings.run_folder / "record.json").write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

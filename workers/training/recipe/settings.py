@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -14,7 +15,7 @@ class RecipeSettings:
 
     #: Holds train/pairs.jsonl.gz and eval/ (the latter is only measured on and checked for overlap).
     data: Path
-    #: Git-ignored folder for the teacher's cache and the checkpoints.
+    #: Git-ignored; holds one `run_folder` for each recipe that was tried.
     work: Path = Path(".model")
     #: Hugging Face folder of the bundled model.
     output: Path = Path("workers/models/bundled")
@@ -60,6 +61,12 @@ class RecipeSettings:
     #: Passes over the lists; a pass may be a fraction.
     epochs: float = 0.28
     checkpoint_seconds: float = 600.0
+
+    @property
+    def run_folder(self) -> Path:
+        """Cache and checkpoints of runs with these settings: others never mix with them."""
+        digest = hashlib.blake2b(repr(self.fixed()).encode(), digest_size=4)
+        return self.work / digest.hexdigest()
 
     @property
     def list_length(self) -> int:
