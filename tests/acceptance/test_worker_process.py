@@ -1,4 +1,4 @@
-"""Worker processes, started by the command: they score through Celery, share work, survive their Redis, leave tidily."""
+"""Worker processes, started by the command: they score through Celery, share work, outlive their Redis, end tidily."""
 
 from __future__ import annotations
 
