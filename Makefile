@@ -48,7 +48,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}: make PYTHON=python3.12 …")'
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: install your system's python3-venv package" >&2; exit 1; }
 
-$(VENV)/.demo: SAYS = about 110 MB of Python packages (first time only)
+$(VENV)/.demo: SAYS = about 140 MB of Python packages (first time only)
 $(VENV)/.light-dev: SAYS = about 300 MB of Python packages (first time only)
 $(VENV)/.dev: SAYS = about 6 GB of Python packages on Linux, most of it torch with CUDA (first time only)
 $(VENV)/.%: $(VENV)/bin/python pyproject.toml constraints.txt
