@@ -64,7 +64,7 @@ def test_asked_to_stop_it_exits_0_and_leaves_nothing_running(number: signal.Sign
         assert program.wait(timeout=PATIENCE_S) == 0
         assert none_left(started)
     told = {name.removeprefix("RERANK_BRIDGE_") for name in exports}
-    assert told == {"BROKER_URL", "CACHE_URL", "ENGINE_URL", "HASH_KEY", "STATE_URL"}
+    assert told == {"BROKER_URL", "CACHE_URL", "ENGINE_URL", "HASH_KEY", "JOBS_DIR", "STATE_URL"}
 
 
 def test_killed_it_leaves_nothing_in_the_way_of_the_next_start_on_the_same_data(data: Path) -> None:
