@@ -26,6 +26,7 @@ def main() -> None:
     """Reads the command line and runs the recipe."""
     logging.basicConfig(format="%(asctime)s %(message)s")
     logging.getLogger("workers").setLevel(logging.INFO)
+    logging.getLogger("bm25s").setLevel(logging.WARNING)
     settings = _settings()
     torch.set_num_threads(settings.threads)
     settings.run_folder.mkdir(parents=True, exist_ok=True)
