@@ -12,7 +12,7 @@ from celery import Celery, signals
 from celery.platforms import SecurityWarning
 
 from connector.contract import env, names
-from workers import tasks
+from workers import tasks, wake
 from workers.service import EmbedService, ScoreService
 
 __all__ = ["VISIBILITY_TIMEOUT", "create", "run"]
@@ -53,6 +53,7 @@ def create(urls: env.Urls, service: ScoreService | EmbedService) -> Celery:
         broker_connection_max_retries=None,
         worker_cancel_long_running_tasks_on_connection_loss=False,
     )
+    app.steps["consumer"].add(wake.WakeStep)
     tasks.register(app, service)
     return app
 

@@ -9,6 +9,7 @@ from celery import Celery
 from celery.worker.request import Request
 
 from connector.contract import names
+from workers import wake
 from workers.service import EmbedService, ScoreService
 
 __all__ = ["LaneRequest", "register"]
@@ -25,6 +26,11 @@ class LaneRequest(Request):  # type: ignore[misc]  # celery has no types
         super().on_accepted(pid, time_accepted)
         if _lane(self.delivery_info) == names.INTERACTIVE:
             self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Called once more when the request is done and its slot given back."""
+        super().acknowledge()
+        wake.slot_is_free()
 
 
 def register(app: Celery, service: ScoreService | EmbedService) -> None:
