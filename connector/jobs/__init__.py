@@ -1,6 +1,6 @@
 """Batch reranking: jobs that outlive every process, finish exactly once, and stay behind live searches.
 
-spec         what is asked for                          state, scripts   job records in Redis: lease, bitmap, counts
+spec         what is asked for                          state, scripts, records   job records in Redis
 files        local paths and URLs                       slots            chunks under way, over all jobs
 items        what is read: queries and documents        scoring          chunks to workers and back
 inputs, runs the readers                                resolving        documents of an item: search, or look up

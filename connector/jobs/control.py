@@ -16,8 +16,9 @@ import msgspec
 from connector.contract import env, names
 from connector.contract.errors import ConfigurationError
 from connector.jobs import files, parts
+from connector.jobs.records import Failure, Record, Status
 from connector.jobs.spec import Spec
-from connector.jobs.state import Failure, Record, State, Status
+from connector.jobs.state import State
 
 __all__ = ["ENDED", "INLINE", "Control", "Submitted", "connect", "values"]
 

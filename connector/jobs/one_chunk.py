@@ -17,9 +17,9 @@ from connector.jobs.chunks import Chunk
 from connector.jobs.items import Bad
 from connector.jobs.ordering import Answer
 from connector.jobs.parts import Part
+from connector.jobs.records import Failure
 from connector.jobs.resolving import Resolved
 from connector.jobs.scoring import Asked, Kept, WorkerLost
-from connector.jobs.state import Failure
 
 if TYPE_CHECKING:
     from connector.jobs.running import JobRun

@@ -19,10 +19,11 @@ from connector.jobs.items import Bad, Item
 from connector.jobs.one_chunk import ChunkWork, OutputFailed
 from connector.jobs.pace import Pace, Speed
 from connector.jobs.parts import Folder
+from connector.jobs.records import Record, Status
 from connector.jobs.resolving import WINDOW, Resolver
 from connector.jobs.servers import Servers
 from connector.jobs.slots import PER_WORKER, Slots
-from connector.jobs.state import LeaseLost, Record, State, Status
+from connector.jobs.state import LeaseLost, State
 
 __all__ = ["JobRun"]
 

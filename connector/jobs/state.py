@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from connector.contract import names
 from connector.contract.errors import ConfigurationError, RerankBridgeError
-from connector.jobs import scripts, spec
-from connector.jobs.chunks import Place
+from connector.jobs import records, scripts
 from connector.jobs.items import Bad
 from connector.jobs.parts import Part
+from connector.jobs.records import Failure, Record, Status
 from connector.jobs.spec import Spec
 
 if TYPE_CHECKING:
     import redis.asyncio
 
-__all__ = ["Failure", "LeaseLost", "Record", "State", "Status", "UnknownJob"]
+__all__ = ["LeaseLost", "State", "UnknownJob"]
 
-Status = Literal["queued", "running", "done", "incomplete", "failed", "cancelled"]
 #: Bad lines that are shown, and that a record holds at most.
 BAD_LINES = 1000
 _MOST_BAD_LINES = 100_000
@@ -35,53 +33,6 @@ class LeaseLost(RerankBridgeError):
 
 class UnknownJob(ConfigurationError):
     """There is no such job."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
-    """A chunk that was set aside."""
-
-    chunk: int
-    first_line: int
-    last_line: int
-    error: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """A job as its record says it is."""
-
-    spec: Spec
-    digest: str
-    #: Contents of each input, by its address.
-    identities: Mapping[str, str]
-    state: Status
-    #: Milliseconds since the Unix epoch by the Redis server's clock; 0: not yet.
-    created: int = 0
-    started: int = 0
-    finished: int = 0
-    #: Chunks in all; None while the input has not been read to its end.
-    chunks: int | None = None
-    done: int = 0
-    failed: int = 0
-    bad: int = 0
-    queries: int = 0
-    pairs: int = 0
-    #: Pairs whose score was stored before.
-    cached: int = 0
-    retries: int = 0
-    #: Up to where everything is done, and bytes of the input.
-    place: Place = field(default_factory=Place)
-    size: int = 0
-    #: Pinned when the job starts: scores of two models are never mixed.
-    fingerprint: str = ""
-    model: str = ""
-    #: Why it failed; what it waits for.
-    error: str = ""
-    waiting: str = ""
-    #: Pairs a second, lately.
-    speed: float = 0.0
-    owner: str = ""
 
 
 class State:
@@ -119,7 +70,7 @@ class State:
             raise UnknownJob(f"there is no job {job!r}: `rerank-bridge jobs list` shows all")
         failed = await self._await(self.redis.hlen(_failed(job)))
         bad = await self._await(self.redis.hlen(_bad(job)))
-        return _record({name.decode(): value for name, value in values.items()}, failed, bad)
+        return records.read({name.decode(): value for name, value in values.items()}, failed, bad)
 
     async def failures(self, job: str) -> list[Failure]:
         """The chunks that were set aside, in order."""
@@ -231,40 +182,6 @@ class State:
     @staticmethod
     async def _await(answer: Any) -> Any:
         return await cast("Awaitable[Any]", answer)
-
-
-def _record(values: Mapping[str, bytes], failed: int, bad: int) -> Record:
-    def number(name: str) -> int:
-        return int(values.get(name, b"0") or 0)
-
-    def text(name: str) -> str:
-        return values.get(name, b"").decode()
-
-    return Record(
-        spec=spec.decode(values["spec"]),
-        digest=text("digest"),
-        identities=json.loads(values["identities"]),
-        state=cast("Status", text("state")),
-        chunks=number("chunks") if values.get("chunks") else None,
-        failed=failed,
-        bad=bad,
-        place=Place(chunk=number("place_chunk"), offset=number("place_offset"), line=number("place_line")),
-        speed=float(text("speed") or 0),
-        created=number("created"),
-        started=number("started"),
-        finished=number("finished"),
-        done=number("done"),
-        queries=number("queries"),
-        pairs=number("pairs"),
-        cached=number("cached"),
-        retries=number("retries"),
-        size=number("size"),
-        fingerprint=text("fingerprint"),
-        model=text("model"),
-        error=text("error"),
-        waiting=text("waiting"),
-        owner=text("owner"),
-    )
 
 
 def _job(job: str) -> str:

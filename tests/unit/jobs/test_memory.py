@@ -38,7 +38,8 @@ def test_json_lines_are_streamed(tmp_path: Path) -> None:
 
 def test_runs_are_streamed(tmp_path: Path) -> None:
     path = tmp_path / "x.run"
-    path.write_text("".join(f"query-{n // 20} Q0 the-document-of-number-{n} {n % 20} {-n}.0 tag\n" for n in range(6 * LINES)))
+    rows = (f"query-{n // 20} Q0 the-document-of-number-{n} {n % 20} {-n}.0 tag\n" for n in range(6 * LINES))
+    path.write_text("".join(rows))
     count, held = peak(path, "run")
     assert count == 6 * LINES // 20
     assert path.stat().st_size > 3 * MOST
