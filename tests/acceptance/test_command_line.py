@@ -90,7 +90,8 @@ def test_a_reader_that_leaves_early_is_no_error_on_the_terminal() -> None:
 def test_an_interrupt_ends_with_130_and_no_traceback() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        asking = subprocess.Popen([console.COMMAND, "mappings", "diff", "--engine-url", url], stderr=subprocess.PIPE)
+        command = [console.COMMAND, "mappings", "diff", "--engine-url", url]
+        asking = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=console.heed_interrupts)
         connection, _ = silent.accept()
         with connection:
             asking.send_signal(signal.SIGINT)
