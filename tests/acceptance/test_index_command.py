@@ -174,7 +174,7 @@ def test_a_load_that_was_killed_goes_on_where_it_was(killed: signal.Signals, tmp
         serving.start()
         try:
             command = [console.COMMAND, "index", str(file), "--index", "x", "--batch", "10", "--engine-url", engine.url]
-            loading = subprocess.Popen(command, stderr=subprocess.PIPE)
+            loading = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=console.heed_interrupts)
             assert engine.stuck.wait(60)
             # The first batches count once they are done in order; the checkpoint of both is there by then.
             places = tmp_path / "state" / "rerank-bridge" / "index"
