@@ -14,9 +14,9 @@ app = typer.Typer()
 #: Asked in words that the documentation does not use.
 QUERIES = (
     "how do I parse a date from a string",
-    "copy a folder and everything inside it",
-    "run another program and get what it printed",
-    "does this year have 366 days",
+    "compare two pieces of text and show what differs",
+    "make a web server that serves files from a folder",
+    "make a temporary folder that is removed afterwards",
     "pick a random item from a list",
 )
 
