@@ -12,6 +12,8 @@ import psutil
 import pytest
 import redis
 
+from tests.fixtures import console
+
 COMMAND = [sys.executable, "-c", "from connector.cli.up import app; app()", "--no-worker"]
 PATIENCE_S = 120
 
@@ -25,7 +27,9 @@ def data(open_folder: Path) -> Path:
 def up(data: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A running `up` and the variables that it printed."""
     command = [*COMMAND, "--data", str(data)]
-    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    program = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=console.heed_interrupts
+    )
     assert program.stdout is not None
     exports: dict[str, str] = {}
     try:
@@ -41,7 +45,8 @@ def up(data: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
                 pytest.fail("".join(said))
             yield program, exports
     finally:
-        program.kill()
+        # Asked, not killed: what it started is gone before its folder goes.
+        program.terminate()
         program.wait(timeout=PATIENCE_S)
 
 
